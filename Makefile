@@ -1,0 +1,59 @@
+# Two commands matter: `make demo` runs one whole scan, `make test` passes the tests. Each sets everything up by itself.
+# Needed: git, make and Python >= 3.11 with venv. `uv` is used when it is on the path, never required.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+OUT ?= out/demo
+
+.PHONY: demo test setup setup-dev lint types contracts bench campaign schema lock clean
+
+demo: setup
+	$(BIN)/diastole demo --out $(OUT) $(DEMO)
+
+test: setup-dev lint types contracts
+	$(BIN)/python -m pytest $(TEST)
+
+setup: .venv/.demo-ready
+setup-dev: .venv/.dev-ready
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Diastole needs Python 3.11, 3.12 or 3.13 on the path; install one (Debian: apt-get install python3 python3-venv) and run make again."; exit 2; }
+	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --python $(PYTHON) .venv; \
+	else $(PYTHON) -m venv .venv || { echo "Python's venv module is missing; install it (Debian: apt-get install python3-venv) and run make again."; rm -rf .venv; exit 2; }; fi
+
+.venv/.demo-ready: requirements.lock pyproject.toml | .venv/bin/python
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; fi
+	@touch $@
+
+.venv/.dev-ready: requirements-dev.lock .venv/.demo-ready
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; fi
+	@touch $@
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/interrogate --quiet tests gating scanner_bridge scoring simulators diastole.py
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+bench: setup-dev
+	$(BIN)/python -m pytest tests/benchmarks -p no:timeout -s $(BENCH)
+
+campaign: setup-dev
+	$(BIN)/python -m pytest tests -m campaign -p no:timeout -s $(CAMPAIGN)
+
+schema: setup-dev
+	$(BIN)/python -m gating.io.schemas
+
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra embedded --extra simulate --extra records requirements.in pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras -c requirements.lock requirements.in pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv out .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,159 @@
+"""Frozen settings of the gate, one section per room, from TOML; an unknown key is refused by name.
+
+Every default is a number with its reason beside it. Times are in the unit that the name ends in.
+"""
+
+import tomllib
+from typing import Literal
+
+import msgspec
+
+from gating.errors import SettingsError
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all sections share: frozen, and no unknown keys."""
+
+
+class SampleClockSettings(Section, frozen=True):
+    """How arrival stamps become sample times."""
+
+    window_s: float = 10.0  # of arrival stamps that the lower envelope rests on
+    max_drift_ppm: float = 10_000.0  # 1 %: the box is not what it says it is (hazards.md S5)
+    max_backlog_ms: float = 100.0  # older than this on arrival: the samples were held back (hazards.md S6)
+    max_gap_ms: float = 20.0  # lost samples that a detector may bridge (hazards.md S4)
+
+
+class LeadSettings(Section, frozen=True):
+    """When a lead is not to be trusted."""
+
+    flat_uv: float = 20.0  # peak to peak over `flat_s` (hazards.md E1)
+    flat_s: float = 1.0
+    rail_samples: int = 3  # in 100 ms (hazards.md E2)
+    restore_s: float = 1.0  # a lead must be good for so long before it is trusted again
+
+
+class RPeakSettings(Section, frozen=True):
+    """The detector."""
+
+    refractory_ms: float = 200.0
+    confirm_after_ms: float = 60.0  # after the peak; the S downstroke must be seen (ecg.md section 3)
+    learn_s: float = 2.0
+
+
+class RhythmSettings(Section, frozen=True):
+    """What counts as steady. Sources: gating.md sections 2.2 and 4.2, hazards.md E5-E10."""
+
+    beats: int = 8  # RR intervals that the figures rest on
+    premature_below: float = 0.85  # of the running RR: RR 15 % shorter than average (Spacelabs, gating.md S35)
+    pause_above: float = 1.8  # of the running RR (gating.md S35)
+    steady_sd_ms: float = 50.0
+    irregular_cv: float = 0.12  # robust coefficient of variation of RR
+    min_rate_bpm: float = 35.0
+    max_rate_bpm: float = 110.0
+
+
+class PredictionSettings(Section, frozen=True):
+    """The next RR interval."""
+
+    beats: int = 8  # normal intervals remembered
+    coverage: float = 0.95  # of the stated interval
+    min_beats: int = 4
+
+
+class WindowSettings(Section, frozen=True):
+    """Where the exposure lies."""
+
+    phase: Literal["auto", "systole", "diastole", "absolute-systole"] = "auto"
+    diastole_below_bpm: float = 70.0  # diastole below, systole from here on (gating.md S13, S14)
+    absolute_centre_ms: float = 300.0  # AF: single best phase after R (gating.md S60, S61)
+    earliest_open_ms: float = 190.0  # after R; an earlier window is moved or refused (ecg.md section 3)
+    guard_before_next_r_ms: float = 50.0  # the window must close so long before the earliest next R foretold
+    open_tolerance_ms: float = 5.0  # latest_open_at minus opens_at
+
+
+class InterlockSettings(Section, frozen=True):
+    """The vetoes' limits."""
+
+    keep_alive_ms: float = 120.0  # good_until minus the newest trusted sample (architecture.md section 5)
+    max_sample_age_ms: float = 100.0
+    keep_alive_every_ms: float = 40.0
+    min_beats: int = 8  # confirmed beats before the first window, and after an inhibit
+    max_crc_share: float = 0.01  # of the frames of one second (hazards.md S3)
+    standstill_s: float = 3.0  # at most; max(2 s, 1.5 RR) below it (hazards.md E9)
+    lead_margin_ms: float = 10.0  # between issuing a trigger and its expiry, at least
+
+
+class GateSettings(Section, frozen=True):
+    """All rooms of the gate."""
+
+    frontend: str = "healthypi6"
+    source: str = "serial"
+    simulated: bool = False
+    boot: str = "unnamed"  # drawn by the shell at start
+    sample_clock: SampleClockSettings = SampleClockSettings()
+    leads: LeadSettings = LeadSettings()
+    r_peak: RPeakSettings = RPeakSettings()
+    rhythm: RhythmSettings = RhythmSettings()
+    prediction: PredictionSettings = PredictionSettings()
+    window: WindowSettings = WindowSettings()
+    interlocks: InterlockSettings = InterlockSettings()
+
+
+class MqttSettings(Section, frozen=True):
+    """The broker."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    username: str | None = None
+    password_file: str | None = None
+    tls_ca_file: str | None = None
+
+
+class KeySettings(Section, frozen=True):
+    """Where the keys lie: the own private key and the peers' public keys."""
+
+    folder: str = "keys"  # <role>.key (own, mode 0600) and <role>.pub
+
+
+class SerialSettings(Section, frozen=True):
+    """The serial port of the ECG box."""
+
+    port: str
+    baud: int | None = None  # None: what the frontend declares
+
+
+class MonitorSettings(Section, frozen=True):
+    """The radiographer's page."""
+
+    host: str = "127.0.0.1"
+    port: int = 8750
+
+
+class SiteSettings(Section, frozen=True):
+    """A whole site file. Each process reads its own section; `bridge` is checked by the bridge itself."""
+
+    site: str
+    out: str = "out"  # journal and audit
+    mqtt: MqttSettings = MqttSettings()
+    keys: KeySettings = KeySettings()
+    serial: SerialSettings | None = None
+    gate: GateSettings = GateSettings()
+    monitor: MonitorSettings = MonitorSettings()
+    bridge: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+def parse_site(text: str, origin: str) -> SiteSettings:
+    """Parse a site file from TOML text; `origin` names it in an error.
+
+    Raises
+    ------
+    SettingsError
+        If the text is not TOML, has an unknown key, or a value of a wrong type.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(text), SiteSettings)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"Site file {origin} is not TOML ({error}); mend that line.") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"Site file {origin}: {error}; see gating/README.md for the keys.") from error

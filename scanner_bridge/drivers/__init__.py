@@ -1,0 +1,1 @@
+"""One file per scanner; `null` refuses all and is the default."""

@@ -1,0 +1,1 @@
+"""Where the bridge touches the world: the bus, the audit log, the watchdog, the registry of drivers."""

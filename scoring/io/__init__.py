@@ -1,0 +1,1 @@
+"""Where scoring touches the world: DICOM files and reports."""

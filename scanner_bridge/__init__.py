@@ -1,1 +1,1 @@
-"""The scanner bridge: hears triggers, checks every limit again on its own clock, and controls the scanner by a driver."""
+"""The scanner bridge: hears triggers, checks every limit again on its own clock, and drives the scanner."""

@@ -180,6 +180,15 @@ class Inhibit(Permission, frozen=True):
     at_ns: int
 
 
+class Held(Message, frozen=True):
+    """A beat of an armed, settled breath-hold for which the gate booked nothing, and why. For the eye and the report."""
+
+    session: str
+    beat: int
+    reasons: tuple[str, ...]
+    at_ns: int
+
+
 class Pong(Message, frozen=True):
     """The gate's answer to a Ping, with its own clock."""
 
@@ -338,6 +347,7 @@ AnyMessage = (
     | KeepAlive
     | Cancel
     | Inhibit
+    | Held
     | Pong
     | AcquisitionPlan
     | TriggerAnswer
@@ -372,6 +382,7 @@ CHANNELS: dict[type[Message], Channel] = {
     KeepAlive: Channel(topic="gate/keep-alive", qos=0, sender="gate", permission=True),
     Cancel: Channel(topic="gate/cancel", qos=1, sender="gate", permission=True),
     Inhibit: Channel(topic="gate/inhibit", qos=1, sender="gate", permission=True),
+    Held: Channel(topic="gate/held", qos=0, sender="gate", permission=False),
     Pong: Channel(topic="gate/pong", qos=0, sender="gate", permission=True),
     TriggerAnswer: Channel(topic="scanner/answer", qos=1, sender="bridge", permission=True),
     ScannerStatus: Channel(topic="scanner/status", qos=0, sender="bridge", permission=True),

@@ -47,10 +47,12 @@ class RhythmSettings(Section, frozen=True):
     beats: int = 8  # RR intervals that the figures rest on
     premature_below: float = 0.85  # of the running RR: RR 15 % shorter than average (Spacelabs, gating.md S35)
     pause_above: float = 1.8  # of the running RR (gating.md S35)
-    steady_sd_ms: float = 50.0
-    irregular_cv: float = 0.12  # robust coefficient of variation of RR
+    steady_sd_ms: float = 50.0  # of the normal intervals; about 3 bpm at 60 bpm (gating.md S55)
+    irregular_beats: int = 12  # RR intervals that irregularity is judged on
+    irregular_above: float = 0.10  # median |successive difference| over median RR: AF lies near 0.2, sinus below 0.05
+    regular_below: float = 0.06  # hysteresis: irregular until it falls below this
     min_rate_bpm: float = 35.0
-    max_rate_bpm: float = 110.0
+    max_rate_bpm: float = 140.0  # two beats in a row above it inhibit (hazards.md E10)
 
 
 class PredictionSettings(Section, frozen=True):
@@ -68,7 +70,7 @@ class WindowSettings(Section, frozen=True):
     diastole_below_bpm: float = 70.0  # diastole below, systole from here on (gating.md S13, S14)
     absolute_centre_ms: float = 300.0  # AF: single best phase after R (gating.md S60, S61)
     earliest_open_ms: float = 190.0  # after R; an earlier window is moved or refused (ecg.md section 3)
-    guard_before_next_r_ms: float = 50.0  # the window must close so long before the earliest next R foretold
+    guard_before_next_r_ms: float = 10.0  # the window must close so long before the earliest next R foretold
     open_tolerance_ms: float = 5.0  # latest_open_at minus opens_at
 
 
@@ -80,7 +82,9 @@ class InterlockSettings(Section, frozen=True):
     keep_alive_every_ms: float = 40.0
     min_beats: int = 8  # confirmed beats before the first window, and after an inhibit
     max_crc_share: float = 0.01  # of the frames of one second (hazards.md S3)
-    standstill_s: float = 3.0  # at most; max(2 s, 1.5 RR) below it (hazards.md E9)
+    standstill_min_s: float = 2.0  # without an R-peak: max(this, 1.5 RR), at most `standstill_max_s` (hazards.md E9)
+    standstill_max_s: float = 3.0
+    silence_ms: float = 150.0  # without a block: the line is dead (hazards.md G3)
     lead_margin_ms: float = 10.0  # between issuing a trigger and its expiry, at least
 
 
@@ -91,6 +95,7 @@ class GateSettings(Section, frozen=True):
     source: str = "serial"
     simulated: bool = False
     boot: str = "unnamed"  # drawn by the shell at start
+    key_id: str | None = None  # of the gate's own key; an Armed for another gate is not ours
     sample_clock: SampleClockSettings = SampleClockSettings()
     leads: LeadSettings = LeadSettings()
     r_peak: RPeakSettings = RPeakSettings()

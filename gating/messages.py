@@ -181,7 +181,7 @@ class Inhibit(Permission, frozen=True):
 
 
 class Held(Message, frozen=True):
-    """A beat of an armed, settled breath-hold for which the gate booked nothing, and why. For the eye and the report."""
+    """A beat of an armed, settled breath-hold for which the gate booked nothing, and why. For eye and report."""
 
     session: str
     beat: int

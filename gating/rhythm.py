@@ -5,6 +5,7 @@ beats leave a median alone, atrial fibrillation does not. The limits stand in `R
 """
 
 from collections import deque
+from itertools import pairwise
 from statistics import fmean, median, pstdev
 
 from gating.beats import ClassifiedBeat
@@ -76,7 +77,7 @@ class RhythmJudge:
         intervals = self._intervals()[-self._settings.irregular_beats :]
         if len(intervals) < _MIN_INTERVALS:
             return 0.0
-        steps = [abs(b - a) for a, b in zip(intervals, intervals[1:], strict=False)]
+        steps = [abs(b - a) for a, b in pairwise(intervals)]
         return median(steps) / median(intervals)
 
     def _steadiness(self) -> Steadiness:

@@ -1,7 +1,7 @@
 """Prediction, rest-phase model and temporal resolution to the exposure window.
 
-Start and centre of a window are two numbers: here a window is made from its *centre* after R, and opens half a half-scan
-earlier. Padding is 0 for now, and the reconstruction is centred on the planned centre.
+Start and centre of a window are two numbers: here a window is made from its *centre* after R, and opens half a
+half-scan earlier. Padding is 0 for now, and the reconstruction is centred on the planned centre.
 """
 
 from dataclasses import dataclass
@@ -63,13 +63,15 @@ def place(
 ) -> Window | NoWindow:
     """Place the window of the beat that began at `r_at_ns`.
 
-    An irregular rhythm gets the absolute systolic window, which needs no prediction. Otherwise `preferred` (the phase that
-    this scan began with) is kept while it fits, so that the slabs of one scan show one phase; a diastolic window that
-    would not close before the earliest next R foretold gives way to systole.
+    An irregular rhythm gets the absolute systolic window, which needs no prediction. Otherwise `preferred` (the phase
+    that this scan began with) is kept while it fits, so that the slabs of one scan show one phase; a diastolic
+    window that would not close before the earliest next R foretold gives way to systole.
     """
     if settings.phase == "absolute-systole" or (settings.phase == "auto" and steadiness == "irregular"):
         why = "irregular rhythm" if steadiness == "irregular" else "asked for by the settings"
-        return _window("absolute-systole", r_at_ns, settings.absolute_centre_ms, plan, settings, (f"{why}: fixed time",))
+        return _window(
+            "absolute-systole", r_at_ns, settings.absolute_centre_ms, plan, settings, (f"{why}: fixed time",)
+        )
     if prediction is None:
         return NoWindow(("the next RR is not known yet",))
     rate = 60_000 / prediction.rr_ms
@@ -102,7 +104,10 @@ def _window(
     half = plan.half_scan_ms / 2
     if centre_ms - half < settings.earliest_open_ms:
         centre_ms = settings.earliest_open_ms + half
-        reasons = (*reasons, f"moved to open {settings.earliest_open_ms:.0f} ms after R, the earliest that can be booked")
+        reasons = (
+            *reasons,
+            f"moved to open {settings.earliest_open_ms:.0f} ms after R, the earliest that can be booked",
+        )
     return Window(
         phase=phase,
         opens_at_ns=r_at_ns + ns_from_ms(centre_ms - half),

@@ -1,0 +1,367 @@
+"""The sans-IO object that chains the rooms and holds all state.
+
+Theory of operation. Everything that happens to the gate is one of five calls, each with its instant: bytes came
+(`receive`), a block came (`take`), a message came (`hear`), time passed (`wake`), or something broke (`lost`). What it
+returns depends on nothing but these calls, so a journal of them replays to the identical messages.
+
+A block runs through the rooms in their order: sample clock, leads, R-peaks; each confirmed peak then through beats,
+rhythm, prediction, window, interlocks, and becomes a Trigger or a Held. Any R-peak, provisional ones too, that comes
+before a booked window has closed cancels it: the beat that the window was made for is over.
+
+The lease: while the session is armed and no signal veto stands, each block renews it (`KeepAlive`), for the latest
+R-peak only. A signal veto inhibits at once; the lease comes back after `min_beats` good beats, never by itself.
+"""
+
+from dataclasses import replace
+
+from gating.beats import Beats, ClassifiedBeat
+from gating.frontends import FRONTENDS
+from gating.frontends.frontend import SampleBlock
+from gating.interlocks import BookingView, SignalView, booking_vetoes, signal_vetoes
+from gating.leads import Leads, LeadsState
+from gating.messages import (
+    Armed,
+    Beat,
+    BreathHold,
+    CardiacPhase,
+    ExposureReport,
+    Held,
+    Message,
+    Ping,
+    Pong,
+    ScannerStatus,
+    TriggerAnswer,
+    plan_hash,
+)
+from gating.prediction import Predictor
+from gating.r_peak import RPeak, RPeakDetector
+from gating.rhythm import RhythmJudge
+from gating.sample_clock import BlockTimes, SampleClock
+from gating.settings import GateSettings
+from gating.status import LineHealth, Strip, gate_status
+from gating.trigger import Booking, Permit
+from gating.units import Nanoseconds, ns_from_ms
+from gating.window import NoWindow, place
+
+STATUS_EVERY_NS = ns_from_ms(250)
+
+
+class Gate:
+    """Bytes in, messages out. See the module's text; `wake_at_ns` says when the gate wants to be woken."""
+
+    def __init__(self, settings: GateSettings) -> None:
+        self.settings = settings
+        frontend = FRONTENDS[settings.frontend]
+        self._declaration = frontend.declaration
+        self._decoder = frontend.decoder()
+        self._clock = SampleClock(settings.sample_clock, frontend.declaration)
+        self._leads = Leads(settings.leads, frontend.declaration)
+        self._detector: RPeakDetector | None = None
+        self._detector_shape: tuple[tuple[str, ...], float] | None = None
+        self._beats = Beats(settings.rhythm)
+        self._rhythm = RhythmJudge(settings.rhythm)
+        self._predictor = Predictor(settings.prediction)
+        self._health = LineHealth()
+        self._strip = Strip()
+        self._times: BlockTimes | None = None
+        self._leads_state: LeadsState | None = None
+        self._lost_before = 0
+        self._rate_hz = frontend.declaration.rate_hz
+        self._lost_reason: str | None = None
+        self._last_r_at_ns: int | None = None
+        self._last_beat: ClassifiedBeat | None = None
+        self._current_peak = 0
+        self._numbered_before = 0
+        self._good_beats = 0
+        self._signal_reasons: tuple[str, ...] = ("no ECG samples yet",)
+        self._inhibited = False
+        self._permit: Permit | None = None
+        self._needed_leads: frozenset[str] = frozenset()
+        self._sequence = 0
+        self._scanner: ScannerStatus | None = None
+        self._hold_began_at_ns: int | None = None
+        self._booking: Booking | None = None
+        self._settled_at_ns = 0
+        self._session_phase: CardiacPhase | None = None
+        self._last_keep_alive_ns: int | None = None
+        self._status_due_ns: int | None = None
+
+    # --- the five calls ---------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, now_ns: Nanoseconds) -> tuple[Message, ...]:
+        """Take bytes from the box as they were read at `now_ns`."""
+        out: list[Message] = []
+        blocks = self._decoder.feed(data)
+        self._health.take(self._decoder.faults, now_ns)
+        for block in blocks:
+            out += self._take(block, now_ns)
+        out += self._watch(now_ns)
+        return tuple(out)
+
+    def take(self, block: SampleBlock, now_ns: Nanoseconds) -> tuple[Message, ...]:
+        """Take one block of samples, at its own rate and leads, that arrived at `now_ns`."""
+        return (*self._take(block, now_ns), *self._watch(now_ns))
+
+    def hear(self, message: Message, now_ns: Nanoseconds) -> tuple[Message, ...]:
+        """Take a message whose signature the bus has checked."""
+        match message:
+            case Ping():
+                return (Pong(token=message.token, ping_at_ns=message.at_ns, gate_at_ns=now_ns),)
+            case Armed():
+                self._arm(message)
+            case BreathHold() if self._permit is not None and message.session == self._permit.armed.session:
+                began = message.began_at_ns + (self._scanner.clock_offset_ns if self._scanner else 0)
+                self._hold_began_at_ns = None if message.ended_at_ns is not None else began
+            case TriggerAnswer() if message.accepted_at_ns is None:
+                self._settle(message.sequence, message.at_ns)
+            case ExposureReport():
+                self._settle(message.sequence, message.at_ns)
+            case ScannerStatus():
+                self._scanner = message
+                if self._permit is not None and message.session != self._permit.armed.session:
+                    self._disarm()
+            case _:
+                pass
+        return self._watch(now_ns)
+
+    def wake(self, now_ns: Nanoseconds) -> tuple[Message, ...]:
+        """Let time pass: silence is an input too."""
+        return self._watch(now_ns)
+
+    def lost(self, reason: str, now_ns: Nanoseconds) -> tuple[Message, ...]:
+        """Hear that the line, the journal or the clock failed; ends an armed session, and the signal is learnt anew."""
+        out: list[Message] = []
+        self._lost_reason = reason
+        if self._permit is not None:
+            out.append(self._permit.inhibit((reason,), now_ns, latched=True))
+            self._disarm()
+        self._forget()
+        self._decoder = FRONTENDS[self.settings.frontend].decoder()
+        self._clock = SampleClock(self.settings.sample_clock, self._declaration)
+        self._leads = Leads(self.settings.leads, self._declaration)
+        self._times, self._leads_state, self._detector, self._detector_shape = None, None, None, None
+        self._status_due_ns = None
+        return (*out, *self._watch(now_ns))
+
+    @property
+    def wake_at_ns(self) -> int | None:
+        """When the gate wants to be woken at the latest; None before anything has happened."""
+        if self._status_due_ns is None:
+            return None
+        due = self._status_due_ns
+        if self._times is not None and self._permit is not None and not self._inhibited:
+            due = min(due, self._times.newest_at_ns + ns_from_ms(self.settings.interlocks.silence_ms) + 1)
+        return due
+
+    # --- samples ----------------------------------------------------------------------------------------------------
+
+    def _take(self, block: SampleBlock, now_ns: int) -> list[Message]:
+        self._lost_reason = None
+        self._times = self._clock.take(block, now_ns)
+        self._leads_state = self._leads.take(block, self._times)
+        self._lost_before, self._rate_hz = block.lost_before, block.rate_hz
+        detector = self._detector_for(block)
+        if 1000 * block.lost_before / block.rate_hz > self.settings.sample_clock.max_gap_ms:
+            detector.relearn()
+            self._forget()
+        peaks = detector.take(block.microvolts, self._leads_state.mask, self._times)
+        self._judge_signal(now_ns)
+        out: list[Message] = []
+        for peak in peaks:
+            out += self._on_peak(replace(peak, number=peak.number + self._numbered_before), now_ns)
+        out += self._strip.take(block, self._times, self._leads_state)
+        out += self._lease(now_ns)
+        return out
+
+    def _detector_for(self, block: SampleBlock) -> RPeakDetector:
+        shape = (block.leads, block.rate_hz)
+        if self._detector is None or self._detector_shape != shape:
+            self._detector = RPeakDetector(self.settings.r_peak, block.leads, block.rate_hz)
+            self._detector_shape = shape
+            self._numbered_before = self._current_peak  # a new detector counts from 1, the gate goes on
+        return self._detector
+
+    def _on_peak(self, peak: RPeak, now_ns: int) -> list[Message]:
+        if peak.stage == "withdrawn":
+            return [self._beat_message(peak, None, now_ns)]
+        self._current_peak = max(self._current_peak, peak.number)
+        out: list[Message] = self._cancel_if_early(peak, now_ns)
+        if peak.stage == "provisional":
+            return [self._beat_message(peak, None, now_ns), *out]
+        beat = self._beats.take(peak)
+        self._last_r_at_ns, self._last_beat = peak.r_at_ns, beat
+        rhythm = self._rhythm.take(beat)
+        self._good_beats = 0 if self._signal_reasons else self._good_beats + 1
+        out = [self._beat_message(peak, beat, now_ns), *out, rhythm]
+        self._predictor.take(beat)
+        out += self._book(beat, now_ns)
+        return out
+
+    def _beat_message(self, peak: RPeak, beat: ClassifiedBeat | None, now_ns: int) -> Beat:
+        return Beat(
+            number=peak.number,
+            stage=peak.stage,
+            r_at_ns=peak.r_at_ns,
+            uncertainty_ns=peak.uncertainty_ns,
+            beat_kind=self._beats.kind_of(peak.r_at_ns) if beat is None else beat.beat_kind,
+            confidence=peak.confidence,
+            lead=peak.lead,
+            rr_interval_ms=None if beat is None else beat.rr_interval_ms,
+            sample_arrived_at_ns=now_ns,
+            decided_at_ns=peak.decided_at_ns,
+        )
+
+    # --- permission -------------------------------------------------------------------------------------------------
+
+    def _arm(self, armed: Armed) -> None:
+        """Begin a session, if it is ours, its plan is what its hash says, and the signal can be trusted now."""
+        ours = self.settings.key_id is None or armed.gate_key_id == self.settings.key_id
+        if not ours or armed.plan_hash != plan_hash(armed.plan):
+            return
+        trusted = () if self._leads_state is None else self._leads_state.leads
+        self._permit = Permit(armed, self._sequence)
+        self._needed_leads = frozenset(lead.lead for lead in trusted if lead.trusted)
+        self._booking, self._session_phase, self._hold_began_at_ns = None, None, None
+        self._inhibited = False
+
+    def _disarm(self) -> None:
+        if self._permit is not None:
+            self._sequence = self._permit.sequence
+        self._permit, self._booking, self._hold_began_at_ns = None, None, None
+        self._needed_leads = frozenset()
+        self._inhibited = False
+
+    def _settle(self, sequence: int, at_ns: int) -> None:
+        """Note that the bridge is done with a trigger; only a later status may be booked upon."""
+        if self._booking is not None and self._booking.trigger.sequence == sequence:
+            self._booking = None
+            self._settled_at_ns = at_ns
+
+    def _cancel_if_early(self, peak: RPeak, now_ns: int) -> list[Message]:
+        """Withdraw the booked window if this R-peak comes before it has closed: its beat is over."""
+        if self._booking is None or self._permit is None:
+            return []
+        trigger = self._booking.trigger
+        if peak.number <= trigger.beat or peak.r_at_ns >= trigger.closes_at_ns:
+            return []
+        after_ms = (peak.r_at_ns - trigger.r_at_ns) / 1e6
+        reason = f"R-peak {after_ms:.0f} ms after the beat's own, before the window closed"
+        self._booking = None
+        return [self._permit.cancel(trigger.beat, (reason,), now_ns)]
+
+    def _lease(self, now_ns: int) -> list[Message]:
+        if self._permit is None or self._inhibited or self._signal_reasons or self._times is None:
+            return []
+        limits = self.settings.interlocks
+        if self._good_beats < limits.min_beats:
+            return []
+        last = self._last_keep_alive_ns
+        if last is not None and now_ns - last < ns_from_ms(limits.keep_alive_every_ms) // 2:
+            return []
+        self._last_keep_alive_ns = now_ns
+        return [self._permit.keep_alive(self._current_peak, self._times.newest_at_ns, limits)]
+
+    def _book(self, beat: ClassifiedBeat, now_ns: int) -> list[Message]:
+        permit, scanner = self._permit, self._scanner
+        if permit is None or self._inhibited or scanner is None or self._hold_began_at_ns is None:
+            return []
+        if self._booking is not None and not self._booking.is_over(now_ns):
+            return []
+        if scanner.state != "armed" or scanner.table_settled_at_ns is None or scanner.at_ns < self._settled_at_ns:
+            return []  # the table moves, or the bridge is not done with the last beat
+        if scanner.next_step is None or scanner.next_attempt is None:
+            return []
+        rhythm, prediction = self._rhythm.now(now_ns), self._predictor.next_rr()
+        window = place(
+            beat.r_at_ns, prediction, rhythm.steadiness, permit.armed.plan, self.settings.window, self._session_phase
+        )
+        view = BookingView(
+            now_ns=now_ns,
+            beat=beat,
+            irregular=rhythm.steadiness == "irregular",
+            good_beats=self._good_beats,
+            patient_safe=self._declaration.patient_safe,
+            scanner=scanner,
+            hold_began_at_ns=self._hold_began_at_ns,
+            expires_at_ns=None if isinstance(window, NoWindow) else permit.expires_at_ns(window),
+        )
+        reasons = (*self._signal_reasons, *booking_vetoes(view, self.settings.interlocks))
+        if isinstance(window, NoWindow):
+            reasons = (*reasons, *window.reasons)
+        if reasons or isinstance(window, NoWindow):
+            return [Held(session=permit.armed.session, beat=beat.number, reasons=reasons, at_ns=now_ns)]
+        trigger = permit.trigger(
+            window,
+            beat=beat.number,
+            r_at_ns=beat.r_at_ns,
+            step=scanner.next_step,
+            attempt=scanner.next_attempt,
+            prediction=prediction,
+            settings=self.settings.window,
+            sample_arrived_at_ns=now_ns,
+            now_ns=now_ns,
+        )
+        self._booking = Booking(trigger)
+        self._session_phase = self._session_phase or window.phase
+        return [trigger]
+
+    # --- watching ---------------------------------------------------------------------------------------------------
+
+    def _judge_signal(self, now_ns: int) -> None:
+        detector = self._detector
+        view = SignalView(
+            now_ns=now_ns,
+            times=self._times,
+            leads=self._leads_state,
+            needed_leads=self._needed_leads,
+            lost_samples=self._lost_before,
+            rate_hz=self._rate_hz,
+            crc_share=self._health.crc_share,
+            learned=detector is not None and detector.learned,
+            last_r_at_ns=self._last_r_at_ns,
+            running_rr_ms=self._beats.running_rr_ms(),
+            rhythm=self._rhythm,
+            lost_reason=self._lost_reason,
+        )
+        self._signal_reasons = signal_vetoes(view, self.settings.interlocks, self.settings.sample_clock)
+        if self._signal_reasons:
+            self._good_beats = 0
+
+    def _watch(self, now_ns: int) -> list[Message] | tuple[Message, ...]:
+        """Judge the signal at this instant, inhibit or take the inhibit back, and say the status when it is due."""
+        self._judge_signal(now_ns)
+        out: list[Message] = []
+        if self._permit is not None and self._signal_reasons and not self._inhibited:
+            self._inhibited, self._booking = True, None
+            out.append(self._permit.inhibit(self._signal_reasons, now_ns, latched=False))
+            self._status_due_ns = now_ns
+        elif self._inhibited and self._good_beats >= self.settings.interlocks.min_beats:
+            self._inhibited = False
+            self._status_due_ns = now_ns
+        if self._status_due_ns is None or now_ns >= self._status_due_ns:
+            self._status_due_ns = now_ns + STATUS_EVERY_NS
+            out.append(
+                gate_status(
+                    self.settings,
+                    now_ns=now_ns,
+                    patient_safe=self._declaration.patient_safe,
+                    times=self._times,
+                    leads=self._leads_state,
+                    signal_reasons=self._signal_reasons,
+                    rhythm=self._rhythm.now(now_ns),
+                    last_beat=self._last_beat,
+                    good_beats=self._good_beats,
+                    health=self._health,
+                    session=None if self._permit is None else self._permit.armed.session,
+                    inhibited=self._inhibited,
+                    hold_began_at_ns=self._hold_began_at_ns,
+                )
+            )
+        return out
+
+    def _forget(self) -> None:
+        self._beats.forget()
+        self._rhythm.forget()
+        self._predictor.forget()
+        self._good_beats = 0
+        self._last_r_at_ns, self._last_beat = None, None

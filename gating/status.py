@@ -1,0 +1,122 @@
+"""What the gate tells the eye: its status, the strip, and the health of the line. Nothing here decides anything."""
+
+from collections import deque
+
+import numpy as np
+
+from gating.beats import ClassifiedBeat
+from gating.frontends.frontend import DecoderFaults, SampleBlock
+from gating.leads import LeadsState
+from gating.messages import Advice, EcgBlock, GateState, GateStatus, LeadStatus, Rhythm
+from gating.sample_clock import BlockTimes
+from gating.settings import GateSettings
+from gating.units import NS_PER_S, ms_from_ns, ns_from_ms
+
+_STRIP_NS = ns_from_ms(40)  # at most 25 blocks a second (architecture.md section 7)
+
+
+class LineHealth:
+    """Counts frames and damage over the last second, from the decoder's running totals."""
+
+    def __init__(self) -> None:
+        self._history: deque[tuple[int, int, int]] = deque(maxlen=4096)
+        self.crc_errors = 0
+        self.lost_samples = 0
+        self.crc_share = 0.0
+
+    def take(self, faults: DecoderFaults, now_ns: int) -> None:
+        """Take the decoder's totals after a read at `now_ns`."""
+        self.crc_errors, self.lost_samples = faults.crc_errors, faults.lost_samples
+        self._history.append((now_ns, faults.frames, faults.crc_errors))
+        while self._history[0][0] < now_ns - NS_PER_S:
+            self._history.popleft()
+        frames = faults.frames - self._history[0][1]
+        errors = faults.crc_errors - self._history[0][2]
+        self.crc_share = errors / (frames + errors) if errors else 0.0
+
+
+class Strip:
+    """Gathers samples into strips of at least 40 ms for the page."""
+
+    def __init__(self) -> None:
+        self._pending: list[SampleBlock] = []
+        self._first_at_ns = 0
+        self._sequence = 0
+
+    def take(self, block: SampleBlock, times: BlockTimes, leads: LeadsState) -> list[EcgBlock]:
+        """Take one block; give a strip when enough has gathered. A gap or a change of leads begins a new one."""
+        if self._pending and (block.lost_before or block.leads != self._pending[0].leads):
+            self._pending = []
+        if not self._pending:
+            self._first_at_ns = times.first_at_ns
+        self._pending.append(block)
+        if times.newest_at_ns - self._first_at_ns < _STRIP_NS:
+            return []
+        microvolts = np.rint(np.concatenate([one.microvolts for one in self._pending])).astype(int)
+        self._pending = []
+        self._sequence += 1
+        return [
+            EcgBlock(
+                first_at_ns=self._first_at_ns,
+                rate_hz=block.rate_hz,
+                leads=block.leads,
+                microvolts=tuple(tuple(column) for column in microvolts.T.tolist()),
+                electrodes_off=leads.electrodes_off,
+                sequence=self._sequence,
+            )
+        ]
+
+
+def gate_status(
+    settings: GateSettings,
+    *,
+    now_ns: int,
+    patient_safe: bool,
+    times: BlockTimes | None,
+    leads: LeadsState | None,
+    signal_reasons: tuple[str, ...],
+    rhythm: Rhythm,
+    last_beat: ClassifiedBeat | None,
+    good_beats: int,
+    health: LineHealth,
+    session: str | None,
+    inhibited: bool,
+    hold_began_at_ns: int | None,
+) -> GateStatus:
+    """Put the gate's state into one message, the first reason first."""
+    wanted = settings.interlocks.min_beats
+    advice: Advice = rhythm.advice
+    reasons = rhythm.reasons
+    state: GateState
+    if signal_reasons:
+        learning = times is not None and signal_reasons == ("learning the QRS",)
+        advice, reasons = ("wait" if learning else "no-go"), signal_reasons
+        state = "learning" if learning else "no-signal" if times is None else "inhibited"
+    elif inhibited or good_beats < wanted:
+        state = "inhibited" if inhibited else "learning"
+        advice, reasons = "wait", (f"{good_beats} of {wanted} good beats seen", *reasons)
+    else:
+        state = "ready" if session is None else "armed"
+    shown = None if signal_reasons else last_beat
+    return GateStatus(
+        at_ns=now_ns,
+        boot=settings.boot,
+        state=state,
+        advice=advice,
+        reasons=reasons,
+        leads=()
+        if leads is None
+        else tuple(LeadStatus(lead=x.lead, trusted=x.trusted, reason=x.reason) for x in leads.leads),
+        best_lead=None if leads is None else next((x.lead for x in leads.leads if x.trusted), None),
+        source=settings.frontend,
+        simulated=settings.simulated,
+        patient_safe=patient_safe,
+        sample_age_ms=None if times is None else ms_from_ns(now_ns - times.newest_at_ns),
+        heart_rate_bpm=None if shown is None else rhythm.heart_rate_bpm,
+        rr_interval_ms=None if shown is None else shown.rr_interval_ms,
+        steadiness=rhythm.steadiness,
+        crc_errors=health.crc_errors,
+        lost_samples=health.lost_samples,
+        session=session,
+        hold_began_at_ns=hold_began_at_ns,
+    )

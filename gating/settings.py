@@ -131,8 +131,10 @@ class SerialSettings(Section, frozen=True):
 class MonitorSettings(Section, frozen=True):
     """The radiographer's page."""
 
-    host: str = "127.0.0.1"
-    port: int = 8750
+    host: str = "127.0.0.1"  # the page is not secret inside the room, but nobody serves it to a network by accident
+    port: int = 8750  # 0: any free one
+    names: tuple[str, ...] = ()  # under which browsers may know this host, beside localhost and addresses (hazards.md W2)
+    token_file: str | None = None  # if set, the page's address must end in ?token=<first line of this file>
 
 
 class SiteSettings(Section, frozen=True):

@@ -1,0 +1,150 @@
+"""Islands -> lesions, and the vessel that each belongs to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from scoring.islands import Island
+from scoring.settings import ScoreSettings
+from scoring.volume import Volume, uneven_gaps
+
+Vessel = Literal["LM", "LAD", "LCX", "RCA"]
+VESSELS: tuple[Vessel, ...] = get_args(Vessel)  # map value 1 to 4, in this order
+
+# the 13 neighbours that come later in (slice, row, column); the other 13 are the same pairs seen from the far side
+LATER = [step for step in product((0, 1), (-1, 0, 1), (-1, 0, 1)) if step > (0, 0, 0)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """A vessel map in the geometry of a volume: 0 none, 1 LM, 2 LAD, 3 LCX, 4 RCA, [slice, row, column]."""
+
+    vessels: NDArray[np.uint8]
+    origin: str = ""  # where it came from, for the report; never a path or a name
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesion:
+    """Islands of one vessel (or of none) that touch in three dimensions; only for counting and listing."""
+
+    vessel: Vessel | None
+    islands: tuple[Island, ...]  # in the order of the slices
+    centre_mm: tuple[float, float, float]  # of its pixels, in patient coordinates
+    map_share: float  # of its pixels that lie on the map of its vessel, 0 to 1
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels in all slices."""
+        return sum(island.pixels for island in self.islands)
+
+    @property
+    def peak_hu(self) -> float:
+        """Largest pixel."""
+        return max(island.peak_hu for island in self.islands)
+
+    @property
+    def weight(self) -> int:
+        """Largest weight of its islands; the score uses each island's own."""
+        return max(island.weight for island in self.islands)
+
+
+def vessel_of(island: Island, labels: Labels) -> Vessel | None:
+    """Vessel with most map pixels inside the island; None when the map does not touch it; ties: LM, LAD, LCX, RCA."""
+    inside = labels.vessels[island.slice, island.rows, island.columns]
+    counts = np.bincount(inside, minlength=len(VESSELS) + 1)[1:]
+    return VESSELS[int(np.argmax(counts))] if counts.any() else None
+
+
+def find_lesions(
+    volume: Volume, islands: Sequence[Island], labels: Labels | None, settings: ScoreSettings
+) -> tuple[Lesion, ...]:
+    """Give each island its one vessel, then join islands of one vessel that touch (26 neighbours) into lesions.
+
+    Parameters
+    ----------
+    volume
+        Geometry; slices on both sides of an uneven gap are never joined.
+    islands
+        From `find_islands`, found without the map, so that the map never cuts an island.
+    labels
+        The vessel map [slice, row, column], or None.
+
+    Returns
+    -------
+    tuple of Lesion
+        Ordered by vessel (none last), falling pixels x weight, then centre from foot to head, front to back.
+
+    References
+    ----------
+    scoring/README.md, decisions 7 and 8.
+    """
+    if not islands:
+        return ()
+    vessels = [None if labels is None else vessel_of(island, labels) for island in islands]
+    group = _joined(volume, islands, [VESSELS.index(v) + 1 if v else 0 for v in vessels], settings)
+    members: dict[int, list[int]] = {}
+    for index, number in enumerate(group):
+        members.setdefault(int(number), []).append(index)
+    lesions = [_lesion(volume, [islands[i] for i in inside], vessels[inside[0]], labels) for inside in members.values()]
+    return tuple(sorted(lesions, key=_order))
+
+
+def _order(lesion: Lesion) -> tuple[float, ...]:
+    """Sort key of a list that does not depend on how the pixels are stored."""
+    vessel = VESSELS.index(lesion.vessel) if lesion.vessel else len(VESSELS)
+    x, y, z = (round(value, 6) for value in lesion.centre_mm)
+    return (vessel, -sum(island.pixels * island.weight for island in lesion.islands), z, y, x)
+
+
+def _lesion(volume: Volume, islands: list[Island], vessel: Vessel | None, labels: Labels | None) -> Lesion:
+    """Sum up the islands of one lesion."""
+    ordered = tuple(sorted(islands, key=lambda island: island.slice))
+    slices = np.concatenate([np.full(island.pixels, island.slice) for island in ordered])
+    rows = np.concatenate([island.rows for island in ordered])
+    columns = np.concatenate([island.columns for island in ordered])
+    share = 0.0
+    if labels is not None and vessel is not None:
+        share = float(np.mean(labels.vessels[slices, rows, columns] == VESSELS.index(vessel) + 1))
+    # the mean of corners weighted by pixels is exact even where the slices are not evenly spaced
+    corner = volume.corners_mm[slices].mean(axis=0) - volume.corners_mm[0]
+    in_plane = volume.to_patient_mm(0, float(rows.mean()), float(columns.mean()))
+    centre = (float(in_plane[0] + corner[0]), float(in_plane[1] + corner[1]), float(in_plane[2] + corner[2]))
+    return Lesion(vessel, ordered, centre, share)
+
+
+def _joined(
+    volume: Volume, islands: Sequence[Island], vessels: Sequence[int], settings: ScoreSettings
+) -> NDArray[np.int32]:
+    """Give each island the number of its group: same vessel and touching, by 26 neighbours."""
+    depth, height, width = volume.hu.shape
+    number = np.zeros((depth, height, width), dtype=np.int32)
+    for index, island in enumerate(islands):
+        number[island.slice, island.rows, island.columns] = index + 1
+    slices = np.concatenate([np.full(island.pixels, island.slice) for island in islands])
+    rows = np.concatenate([island.rows for island in islands])
+    columns = np.concatenate([island.columns for island in islands])
+    own = number[slices, rows, columns]
+    vessel = np.array([0, *vessels])
+    gap_after = np.zeros(len(volume.positions_mm), dtype=bool)
+    gap_after[list(uneven_gaps(volume.positions_mm, settings))] = True
+    pairs = []
+    for up, down, right in LATER:
+        s, r, c = slices + up, rows + down, columns + right
+        inside = (s < depth) & (r >= 0) & (r < height) & (c >= 0) & (c < width)
+        if up:
+            inside &= ~gap_after[slices]
+        a, b = own[inside], number[s[inside], r[inside], c[inside]]
+        touching = (b > 0) & (a != b) & (vessel[a] == vessel[b])
+        pairs.append(np.unique(np.stack([a[touching], b[touching]]), axis=1))
+    a, b = np.concatenate(pairs, axis=1)
+    count = len(islands)
+    graph = coo_array((np.ones(len(a), dtype=bool), (a - 1, b - 1)), shape=(count, count))
+    _, group = connected_components(graph, directed=False)
+    return np.asarray(group, dtype=np.int32)

@@ -1,0 +1,242 @@
+"""The whole score as one pure function: volume and vessel map in, score or refusal out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from scoring.agatston import agatston, cac_drs, category, pixel_weights, shown
+from scoring.islands import Island, find_islands
+from scoring.lesions import VESSELS, Labels, Lesion, Vessel, find_lesions
+from scoring.settings import ScoreSettings
+from scoring.volume import KVP_TOLERANCE, Refusal, Volume, uneven_gaps
+from scoring.volume_score import voxel_volume_mm3
+
+UNASSIGNED: Literal["unassigned"] = "unassigned"
+
+
+class ScanFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the acquisition says of itself (`scan.json`); unknown fields are refused by name."""
+
+    complete: bool
+    steps_exposed: tuple[int, ...] | None = None
+    steps_planned: int | None = None
+    breath_holds: int = 1
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """True when nothing is missing by either of its two accounts."""
+        if self.steps_exposed is None or self.steps_planned is None:
+            return self.complete
+        return self.complete and len(set(self.steps_exposed)) >= self.steps_planned
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What some islands add up to. `pixel_weights` and `pixels` are integers: they add up exactly."""
+
+    pixel_weights: int
+    pixels: int
+    agatston: float
+    volume_mm3: float
+    lesions: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """A score with everything that it rests on.
+
+    `total` is None when there must be no number; `reasons` then says why. `vessels` holds LM, LAD, LCX, RCA (and
+    `unassigned` with `all_islands`); the total's Agatston is the sum of its values in that order, exactly.
+    """
+
+    total: Sum | None
+    vessels: Mapping[str, Sum]
+    shown: str | None
+    category: str | None
+    cac_drs: str | None
+    lesions: tuple[Lesion, ...]  # scored, or held back with the total
+    candidates: tuple[Lesion, ...]  # listed, not scored
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    settings: ScoreSettings
+
+    @property
+    def agatston(self) -> dict[str, float | None]:
+        """`total`, `LM`, `LAD`, `LCX`, `RCA`; None where there is no number."""
+        values: dict[str, float | None] = {"total": None if self.total is None else self.total.agatston}
+        for name in VESSELS:
+            values[name] = self.vessels[name].agatston if name in self.vessels else None
+        return values
+
+
+def score_volume(
+    volume: Volume, labels: Labels | None, settings: ScoreSettings | None = None, scan: ScanFacts | None = None
+) -> Score | Refusal:
+    """Score a volume: islands first, without the map; then one vessel for each; the total is what carries a vessel.
+
+    Parameters
+    ----------
+    volume
+        hu [slice, row, column] in HU, positions in mm.
+    labels
+        Vessel map [slice, row, column] in the volume's geometry; without one there is no total, only candidates.
+    settings
+        All edge decisions; the reference definition when None.
+    scan
+        What the acquisition says of itself; an incomplete scan gets no total.
+
+    Raises
+    ------
+    ValueError
+        If the map's shape is not the volume's.
+
+    References
+    ----------
+    Agatston 1990, doi:10.1016/0735-1097(90)90282-T; decisions 1 to 12 of scoring/README.md.
+    """
+    rules = settings or ScoreSettings()
+    if labels is not None and labels.vessels.shape != volume.hu.shape:
+        raise ValueError(f"map {labels.vessels.shape} and volume {volume.hu.shape} have different shapes")
+    incomplete = scan is not None and not scan.whole
+    refused = _refusals(volume, rules, incomplete)
+    if refused:
+        return Refusal(tuple(refused))
+    found = find_lesions(volume, find_islands(volume, rules), labels, rules)
+    everything = rules.all_islands
+    lesions = tuple(lesion for lesion in found if everything or lesion.vessel)
+    candidates = () if everything else tuple(lesion for lesion in found if lesion.vessel is None)
+    reasons = []
+    if incomplete:
+        reasons.append("Incomplete scan: slabs missing, so there is no total; what was scanned is listed.")
+    if labels is None and not everything:
+        reasons.append(
+            "No vessel map, so there is no total: every island is listed as a candidate, bone and valves too; "
+            "give a map (--labels), or --all-islands to score everything."
+        )
+    notes = _notes(volume, labels, rules, scan, lesions)
+    if reasons:
+        return Score(None, {}, None, None, None, lesions, candidates, tuple(reasons), notes, rules)
+    vessels = _by_vessel(lesions, volume, labels, rules)
+    total = _total(vessels)
+    affected = None if UNASSIGNED in vessels else sum(part.pixel_weights > 0 for part in vessels.values())
+    value = total.agatston
+    return Score(
+        total=total,
+        vessels=vessels,
+        shown=shown(value),
+        category=category(value),
+        cac_drs=cac_drs(value, affected),
+        lesions=lesions,
+        candidates=candidates,
+        reasons=(),
+        notes=notes,
+        settings=rules,
+    )
+
+
+def islands_of(lesions: Sequence[Lesion]) -> tuple[Island, ...]:
+    """All islands of some lesions."""
+    return tuple(island for lesion in lesions for island in lesion.islands)
+
+
+def sum_of(lesions: Sequence[Lesion], volume: Volume, settings: ScoreSettings) -> Sum:
+    """Add some lesions up."""
+    islands = islands_of(lesions)
+    return Sum(
+        pixel_weights=pixel_weights(islands),
+        pixels=sum(island.pixels for island in islands),
+        agatston=agatston(islands, volume, settings),
+        volume_mm3=voxel_volume_mm3(islands, volume),
+        lesions=len(lesions),
+    )
+
+
+def _by_vessel(
+    lesions: Sequence[Lesion], volume: Volume, labels: Labels | None, settings: ScoreSettings
+) -> dict[str, Sum]:
+    """Sum for each vessel; islands without one are kept apart under their own name, and only with `all_islands`."""
+    names: list[tuple[str, Vessel | None]] = [(name, name) for name in VESSELS] if labels is not None else []
+    if settings.all_islands:
+        names.append((UNASSIGNED, None))
+    return {
+        name: sum_of([lesion for lesion in lesions if lesion.vessel == vessel], volume, settings)
+        for name, vessel in names
+    }
+
+
+def _total(parts: Mapping[str, Sum]) -> Sum:
+    """Add the vessels up, in their order: the total *is* their sum, in integers and in floating point."""
+    values = list(parts.values())
+    return Sum(
+        pixel_weights=sum(part.pixel_weights for part in values),
+        pixels=sum(part.pixels for part in values),
+        agatston=sum((part.agatston for part in values), 0.0),
+        volume_mm3=sum((part.volume_mm3 for part in values), 0.0),
+        lesions=sum(part.lesions for part in values),
+    )
+
+
+def _refusals(volume: Volume, settings: ScoreSettings, incomplete: bool) -> list[str]:
+    """Reasons not to score a volume at all, whoever built it."""
+    reasons = []
+    if len(volume.positions_mm) < 2:
+        reasons.append("There is one slice only, so the increment is unknown; give the whole series.")
+    if uneven_gaps(volume.positions_mm, settings) and not incomplete:
+        reasons.append("Slices are missing: the gaps are uneven; export the series again, complete.")
+    if settings.kv_mode == "120-only":
+        if volume.kvp is None:
+            reasons.append("The series does not say its kV; declare a kV mode (--kv-mode) if you know what it means.")
+        elif abs(volume.kvp - 120) > KVP_TOLERANCE:
+            reasons.append(
+                f"{volume.kvp:g} kV: 130 HU and its weights hold at 120 kV; "
+                "give the 120 kV series or declare a kV mode (--kv-mode)."
+            )
+    if volume.contrast_agent:
+        reasons.append("The series names a contrast agent: bright blood counts as calcium; give the plain series.")
+    return reasons
+
+
+def _notes(
+    volume: Volume,
+    labels: Labels | None,
+    settings: ScoreSettings,
+    scan: ScanFacts | None,
+    lesions: Sequence[Lesion],
+) -> tuple[str, ...]:
+    """Say what a reader must know beside the number."""
+    notes = list(volume.notes) + list(labels.notes if labels is not None else ())
+    thin, thick = settings.standard_thickness_mm
+    if volume.thickness_mm is None:
+        notes.append("The series does not say its slice thickness.")
+    elif not thin <= volume.thickness_mm <= thick:
+        notes.append(
+            f"Not a standard reconstruction: slices {volume.thickness_mm:g} mm thick, not {thin:g} to {thick:g} mm."
+        )
+    if volume.thickness_mm is not None and volume.increment_mm > volume.thickness_mm + settings.gap_tolerance_mm:
+        notes.append(
+            f"Slices {volume.thickness_mm:g} mm thick lie {volume.increment_mm:g} mm apart: tissue between is unseen."
+        )
+    if settings.kv_mode == "kv-independent":
+        notes.append("kV mode declared by the user: a kV-independent reconstruction, scored by the 130 HU rule.")
+    elif settings.kv_mode == "not-comparable":
+        notes.append("kV mode declared by the user: 130 HU whatever the kV. NOT COMPARABLE with 120 kV scores.")
+    if settings.all_islands:
+        notes.append("All islands are scored, bone and valves too (--all-islands): not a coronary score by itself.")
+    for vessel in VESSELS:
+        poor = [
+            lesion for lesion in lesions if lesion.vessel == vessel and lesion.map_share < settings.check_share_below
+        ]
+        if poor:
+            notes.append(
+                f"{len(poor)} lesion(s) of {vessel} lie mostly outside the vessel map: check for bone or valve."
+            )
+    notes.append("Contrast is judged by the tag only; the blood pool's HU are not measured in this version.")
+    if scan is not None:
+        if scan.breath_holds > 1:
+            notes.append(f"Acquired in {scan.breath_holds} breath-holds.")
+        notes += scan.notes
+    return tuple(notes)

@@ -1,0 +1,394 @@
+"""The bus: signed messages over MQTT 3.1.1, one connection per `Bus`, and nothing ever queued for later.
+
+MQTT gives no correctness here, only transport: sequence, nonce, expiry and signature are in the payload. A publish
+while the broker is away fails at once, since a late trigger is worse than a lost one. Whatever is heard and not
+believed comes back as `Refused` with its reason, so that it can be counted and shown.
+"""
+
+import asyncio
+import contextlib
+import functools
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import aiomqtt
+import msgspec
+
+from gating.errors import PeerError, SettingsError
+from gating.io.keys import Keyring
+from gating.messages import CHANNELS, MAX_PAYLOAD_BYTES, PAGE_TOPIC, Message, OperatorRequest, decode, encode, topic_of
+from gating.settings import MqttSettings
+
+BusRole = Literal["gate", "bridge", "operator", "monitor"]
+RefusalReason = Literal["unsigned", "unknown-key", "bad-signature", "wrong-role", "malformed", "too-large", "retained"]
+
+MAX_ENVELOPE_BYTES = 6144
+"""A payload of MAX_PAYLOAD_BYTES is 5,464 bytes of base64; key id, signature and names add less than 200."""
+
+PAGE_REQUESTS = frozenset({"rehearse", "mark", "hold"})
+"""What may come unsigned from the page: it can tighten, never permit."""
+
+ACK_TIMEOUT_S = 0.5  # of a QoS 1 publish: the lease (120 ms) is over long before
+KEEPALIVE_S = 3  # MQTT's own ping: a broker that vanished without a word is noticed within 2 x this
+CONNECT_TIMEOUT_S = 5.0
+MAX_IN_FLIGHT = 32  # publishes waiting for the socket or their ack
+FIRST_BACKOFF_S = 0.1
+LAST_BACKOFF_S = 2.0
+SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1 section 3.9.3
+BAD_CREDENTIALS = frozenset({4, 5, 134, 135})  # CONNACK of 3.1.1, and paho's translation of it
+NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # without it a QoS 1 trigger takes 30-90 ms
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The envelope on the wire. `payload` is base64 in JSON, so the exact signed bytes survive any reader."""
+
+    key_id: str
+    payload: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A believed message. `key_id` is None for an unsigned request of the page."""
+
+    message: Message
+    key_id: str | None
+    arrived_at_ns: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Something heard and not believed."""
+
+    reason: RefusalReason
+    topic: str
+    arrived_at_ns: int
+
+
+_envelope_decoder = msgspec.json.Decoder(Signed)
+
+
+def seal(message: Message, keyring: Keyring) -> bytes:
+    """Wrap and sign a message.
+
+    Raises
+    ------
+    SettingsError
+        If the keyring has no private key.
+    ValueError
+        If the message is larger than MAX_PAYLOAD_BYTES.
+    """
+    payload = encode(message)
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"A {type(message).__name__} of {len(payload)} bytes is above {MAX_PAYLOAD_BYTES}.")
+    signature = keyring.sign(payload)
+    return msgspec.json.encode(Signed(key_id=keyring.key_id or "", payload=payload, signature=signature))
+
+
+def unseal(site: str, topic: str, data: bytes, *, retained: bool, keyring: Keyring, now_ns: int) -> Heard | Refused:
+    """Judge what came on a topic: cheap checks first, the signature before the content is looked at."""
+    if retained:
+        return Refused("retained", topic, now_ns)
+    if len(data) > MAX_ENVELOPE_BYTES:
+        return Refused("too-large", topic, now_ns)
+    if topic == f"gating/{site}/{PAGE_TOPIC}":
+        return _judge_page_request(topic, data, now_ns)
+    try:
+        envelope = _envelope_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Refused("unsigned" if _is_message(data) else "malformed", topic, now_ns)
+    role = keyring.roles.get(envelope.key_id)
+    if role is None:
+        return Refused("unknown-key", topic, now_ns)
+    if not keyring.verify(envelope.key_id, envelope.payload, envelope.signature):
+        return Refused("bad-signature", topic, now_ns)
+    if len(envelope.payload) > MAX_PAYLOAD_BYTES:
+        return Refused("too-large", topic, now_ns)
+    try:
+        message = decode(envelope.payload)
+    except ValueError:
+        return Refused("malformed", topic, now_ns)
+    channel = CHANNELS.get(type(message))
+    if channel is None or topic_of(site, message) != topic:
+        return Refused("malformed", topic, now_ns)
+    if channel.sender != role:
+        return Refused("wrong-role", topic, now_ns)
+    return Heard(message, envelope.key_id, now_ns)
+
+
+def _judge_page_request(topic: str, data: bytes, now_ns: int) -> Heard | Refused:
+    """Let an unsigned request of the page through only if it can do nothing but tighten."""
+    try:
+        message = decode(data)
+    except ValueError:
+        return Refused("malformed", topic, now_ns)
+    if not isinstance(message, OperatorRequest):
+        return Refused("unsigned", topic, now_ns)
+    if message.request not in PAGE_REQUESTS:
+        return Refused("unsigned", topic, now_ns)
+    return Heard(message, None, now_ns)
+
+
+def _is_message(data: bytes) -> bool:
+    """Tell a well-formed message without an envelope from noise."""
+    try:
+        decode(data)
+    except ValueError:
+        return False
+    return True
+
+
+class _Doorstep(asyncio.Queue[aiomqtt.Message]):
+    """In place of aiomqtt's inbox: hands each message straight on, so that nothing waits here unseen.
+
+    What this process cannot take yet stays in the socket: a flood slows its sender and fills no memory of ours.
+    """
+
+    def __init__(self, deliver: Callable[[aiomqtt.Message], bool], maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._deliver = deliver
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        """Hand one message on; one that could not be handed on ends the connection's loop."""
+        if not self._deliver(item):
+            super().put_nowait(item)
+
+
+class Bus:
+    """One MQTT connection of one role: says what is heard, signs what is sent, reconnects for ever.
+
+    Parameters
+    ----------
+    settings
+        The broker. `{role}` in `username` and `password_file` becomes the role's name.
+    site
+        The second level of every topic.
+    keyring
+        Own private key (none for the monitor) and the peers' public keys.
+    role
+        Who this process is; a message of another sender cannot be published.
+    listen
+        The kinds to subscribe to; `OperatorRequest` includes the page's unsigned requests.
+    now_ns
+        The host's monotonic clock.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        site: str,
+        keyring: Keyring,
+        *,
+        role: BusRole,
+        listen: Collection[type[Message]],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._site = site
+        self._keyring = keyring
+        self._role = role
+        self._now_ns = now_ns
+        self._topics = [(f"gating/{site}/{CHANNELS[kind].topic}", int(CHANNELS[kind].qos)) for kind in listen]
+        if OperatorRequest in listen:
+            self._topics.append((f"gating/{site}/{PAGE_TOPIC}", int(CHANNELS[OperatorRequest].qos)))
+        self._username, self._password = credentials(settings, role)
+        self._client: aiomqtt.Client | None = None
+        self._in_flight = 0
+        self._failure: Exception = AssertionError("aiomqtt yielded a message that nobody kept")
+
+    @property
+    def connected(self) -> bool:
+        """Whether a publish could leave now."""
+        return self._client is not None
+
+    @property
+    def broker(self) -> str:
+        """Name the broker for people."""
+        return f"{self._settings.host}:{self._settings.port}"
+
+    async def run(self, hear: Callable[[Heard | Refused], None], link: Callable[[bool, str], None]) -> None:
+        """Connect, subscribe, call back for all that is heard, reconnect; ends only by cancellation.
+
+        Both callbacks run on the event loop and must not block. `link` is told each change and each new reason of
+        failure, never the same text twice in a row.
+        """
+        backoff_s, told = 0.0, ""
+        while True:
+            try:
+                async with self._connection(hear) as client:
+                    backoff_s, told = 0.0, ""
+                    link(True, f"Connected to the MQTT broker at {self.broker}.")
+                    async for _ in client.messages:  # yields only after `hear` failed: see _Doorstep
+                        break
+                    raise self._failure
+            except PeerError as error:
+                if str(error) != told:
+                    told = str(error)
+                    link(False, told)
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(LAST_BACKOFF_S, max(FIRST_BACKOFF_S, 2 * backoff_s))
+
+    async def publish(self, message: Message) -> None:
+        """Sign and send one message at its channel's QoS; returns when it left (QoS 0) or was acknowledged (QoS 1).
+
+        The order of two calls is the order on the wire, awaited or not.
+
+        Raises
+        ------
+        PeerError
+            At once when not connected or when the broker does not keep up; after ACK_TIMEOUT_S without an ack.
+        ValueError
+            If this role may not send this kind, or it is too large.
+        """
+        topic, data = self._prepare(message)
+        if self._client is None:
+            raise PeerError(f"No connection to the MQTT broker at {self.broker}, so nothing was sent; is it running?")
+        if self._in_flight >= MAX_IN_FLIGHT:
+            raise PeerError(f"The MQTT broker at {self.broker} does not keep up, so nothing was sent; relieve it.")
+        self._in_flight += 1
+        try:
+            qos = CHANNELS[type(message)].qos
+            await self._client.publish(topic, data, qos=qos, retain=False, timeout=ACK_TIMEOUT_S)
+        except aiomqtt.MqttError as error:
+            raise PeerError(
+                f"The MQTT broker at {self.broker} did not take a {type(message).__name__} ({error}); is it running?"
+            ) from error
+        finally:
+            self._in_flight -= 1
+
+    def _prepare(self, message: Message) -> tuple[str, bytes]:
+        """Give topic and bytes of a message; only the page's tightening requests may go unsigned."""
+        if self._role == "monitor":
+            if not isinstance(message, OperatorRequest) or message.request not in PAGE_REQUESTS:
+                raise ValueError(f"The monitor may send only {', '.join(sorted(PAGE_REQUESTS))}.")
+            return f"gating/{self._site}/{PAGE_TOPIC}", encode(message)
+        if CHANNELS[type(message)].sender != self._role:
+            raise ValueError(f"A {type(message).__name__} is not the {self._role}'s to send.")
+        return topic_of(self._site, message), seal(message, self._keyring)
+
+    @contextlib.asynccontextmanager
+    async def _connection(self, hear: Callable[[Heard | Refused], None]) -> AsyncIterator[aiomqtt.Client]:
+        """Connect and subscribe; afterwards close whatever is open. A failure of the broker's side is a PeerError."""
+        doorstep = functools.partial(_Doorstep, functools.partial(self._deliver, hear))
+        client = self._make_client(doorstep)
+        try:
+            await _enter(client)
+            try:
+                await self._subscribe(client)
+                self._client = client
+                yield client
+            finally:
+                self._client = None
+                await _leave(client)
+        except aiomqtt.MqttError as error:
+            raise PeerError(self._why(error)) from error
+
+    def _make_client(self, doorstep: Callable[..., _Doorstep]) -> aiomqtt.Client:
+        """Make a client of MQTT 3.1.1 with a clean session, TCP_NODELAY, and no queue that outlives the connection."""
+        client = aiomqtt.Client(
+            self._settings.host,
+            self._settings.port,
+            identifier=f"{self._role}-{secrets.token_hex(6)}",
+            username=self._username,
+            password=self._password,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            clean_session=True,
+            timeout=CONNECT_TIMEOUT_S,
+            keepalive=KEEPALIVE_S,
+            # aiomqtt only ever calls it with maxsize=, so a partial serves as the class
+            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", doorstep),
+            max_inflight_messages=MAX_IN_FLIGHT,
+            tls_params=None
+            if self._settings.tls_ca_file is None
+            else aiomqtt.TLSParameters(ca_certs=self._settings.tls_ca_file),
+            socket_options=NODELAY,
+        )
+        client.pending_calls_threshold = MAX_IN_FLIGHT
+        return client
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        """Subscribe to all that this process listens for; a refused topic is the broker's rights."""
+        if not self._topics:
+            return
+        granted = await client.subscribe(self._topics)
+        for (topic, _), code in zip(self._topics, granted, strict=True):
+            if _number(code) >= SUBSCRIPTION_REFUSED:
+                raise PeerError(
+                    f"The MQTT broker at {self.broker} does not let {self._who()} read {topic}; "
+                    "grant it in the broker's access list."
+                )
+
+    def _deliver(self, hear: Callable[[Heard | Refused], None], raw: aiomqtt.Message) -> bool:
+        """Stamp, judge and hand on one message; an error of the receiver is kept for `run`, past paho's `except`."""
+        now_ns = self._now_ns()
+        data = raw.payload if isinstance(raw.payload, bytes) else b""
+        heard = unseal(self._site, raw.topic.value, data, retained=raw.retain, keyring=self._keyring, now_ns=now_ns)
+        try:
+            hear(heard)
+        except Exception as error:
+            self._failure = error
+            return False
+        return True
+
+    def _who(self) -> str:
+        """Name the user for people."""
+        return "anonymous users" if self._username is None else f"user {self._username!r}"
+
+    def _why(self, error: aiomqtt.MqttError) -> str:
+        """Turn a failure of the connection into a sentence and its cure."""
+        if isinstance(error, aiomqtt.MqttCodeError) and _number(error.rc) in BAD_CREDENTIALS:
+            return (
+                f"The MQTT broker at {self.broker} refuses {self._who()}; "
+                "check username and password_file in [mqtt] of the site file."
+            )
+        if self._client is None and "efused" in str(error):
+            return f"No MQTT broker answers at {self.broker}; start it (`diastole broker`), or mend [mqtt]."
+        return f"The connection to the MQTT broker at {self.broker} failed ({error}); is it running?"
+
+
+def _number(code: object) -> int:
+    """Read paho's two kinds of return code alike."""
+    number = getattr(code, "value", code)
+    return number if isinstance(number, int) else 0
+
+
+async def _enter(client: aiomqtt.Client) -> None:
+    """Connect; a cancellation waits for aiomqtt's connecting thread, which would leave an open socket behind."""
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        with contextlib.suppress(aiomqtt.MqttError):  # we are leaving: how connecting ended is of no use any more
+            await entering
+            await client.__aexit__(None, None, None)
+        raise
+
+
+async def _leave(client: aiomqtt.Client) -> None:
+    """Disconnect; a broker that is gone already needs no goodbye."""
+    with contextlib.suppress(aiomqtt.MqttError):
+        await client.__aexit__(None, None, None)
+
+
+def credentials(settings: MqttSettings, role: BusRole) -> tuple[str | None, str | None]:
+    """Give user and password of a role: the first line of its password file.
+
+    Raises
+    ------
+    SettingsError
+        If the password file cannot be read, or there is one without a user.
+    """
+    username = None if settings.username is None else settings.username.replace("{role}", role)
+    if settings.password_file is None:
+        return username, None
+    path = Path(settings.password_file.replace("{role}", role))
+    if username is None:
+        raise SettingsError("[mqtt] has a password_file but no username; give both, or none.")
+    try:
+        return username, path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The MQTT password file {path} cannot be read ({error}); mend [mqtt].") from error

@@ -1,0 +1,462 @@
+"""The bus: what is believed, what is refused and why, and what happens while the broker is away."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import msgspec
+import pytest
+
+from gating.errors import PeerError, SettingsError
+from gating.io.bus import MAX_ENVELOPE_BYTES, Heard, Refused, seal, unseal
+from gating.io.keys import Keyring, make_keys
+from gating.messages import (
+    Armed,
+    KeepAlive,
+    Message,
+    OperatorRequest,
+    Ping,
+    Pong,
+    ScannerStatus,
+    Trigger,
+    encode,
+    topic_of,
+)
+
+PING = Ping(token="t", at_ns=1)
+PONG = Pong(token="t", ping_at_ns=1, gate_at_ns=2)
+ARM = OperatorRequest(request="arm", name="a person")
+HOLD = OperatorRequest(request="hold", name="the page")
+PAGE = "gating/test/page/request"
+
+
+def judge(data: bytes, folder: Path, topic: str = "gating/test/scanner/ping", *, retained: bool = False) -> Any:
+    """Unseal as the gate would, at the instant 7."""
+    return unseal("test", topic, data, retained=retained, keyring=Keyring(folder, "gate"), now_ns=7)
+
+
+def test_a_signed_message_is_believed_and_names_its_key(key_folder: Path) -> None:
+    """Message, key id and arrival come back."""
+    ring = Keyring(key_folder, "bridge")
+    assert Heard(PING, ring.key_id, 7) == judge(seal(PING, ring), key_folder)
+
+
+def test_the_envelope_carries_the_exact_signed_bytes(key_folder: Path) -> None:
+    """Any JSON reader and any Ed25519 library can check it: key_id, base64 payload, base64 signature."""
+    import base64
+
+    ring = Keyring(key_folder, "bridge")
+    envelope = json.loads(seal(PING, ring))
+    assert {"key_id", "payload", "signature"} == set(envelope)
+    assert encode(PING) == base64.b64decode(envelope["payload"])
+
+
+def refused_cases(folder: Path, other: Path) -> dict[str, tuple[str, bytes, str, bool]]:
+    """Everything that is not believed: name -> reason, data, topic, retained."""
+    gate, bridge, foreign = Keyring(folder, "gate"), Keyring(folder, "bridge"), Keyring(other, "bridge")
+    ping, pong = "gating/test/scanner/ping", "gating/test/gate/pong"
+    good = seal(PING, bridge)
+    envelope = json.loads(good)
+    tampered = json.dumps(envelope | {"payload": json.loads(seal(Ping(token="t", at_ns=2), bridge))["payload"]})
+    unknown_field = json.dumps(envelope | {"comment": "hello"})
+    payload = b'{"kind":"ping","v":1,"token":"t","at_ns":1,"more":1}'
+    signed_nonsense = msgspec.json.encode(
+        {"key_id": bridge.key_id, "payload": payload, "signature": bridge.sign(payload)}
+    )
+    return {
+        "no envelope": ("unsigned", encode(PING), ping, False),
+        "noise": ("malformed", b"\xff\x00{", ping, False),
+        "nothing": ("malformed", b"", ping, False),
+        "a field more in the envelope": ("malformed", unknown_field.encode(), ping, False),
+        "a field more in the message": ("malformed", signed_nonsense, ping, False),
+        "foreign key": ("unknown-key", seal(PING, foreign), ping, False),
+        "tampered": ("bad-signature", tampered.encode(), ping, False),
+        "the gate's key on the bridge's message": ("wrong-role", seal(PING, gate), ping, False),
+        "another topic": ("malformed", good, pong, False),
+        "retained": ("retained", good, ping, True),
+        "too large": ("too-large", b"x" * (MAX_ENVELOPE_BYTES + 1), ping, False),
+        "arm from the page": ("unsigned", encode(ARM), PAGE, False),
+        "ping from the page": ("unsigned", encode(PING), PAGE, False),
+        "noise from the page": ("malformed", b"{", PAGE, False),
+    }
+
+
+@pytest.fixture(scope="session")
+def cases(key_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, bytes, str, bool]]:
+    """The table above, with a foreign key set."""
+    other = tmp_path_factory.mktemp("foreign")
+    make_keys(other)
+    return refused_cases(key_folder, other)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no envelope",
+        "noise",
+        "nothing",
+        "a field more in the envelope",
+        "a field more in the message",
+        "foreign key",
+        "tampered",
+        "the gate's key on the bridge's message",
+        "another topic",
+        "retained",
+        "too large",
+        "arm from the page",
+        "ping from the page",
+        "noise from the page",
+    ],
+)
+def test_what_is_not_believed_is_refused_with_its_reason(
+    name: str, cases: dict[str, tuple[str, bytes, str, bool]], key_folder: Path
+) -> None:
+    """One reason each, and never an exception."""
+    reason, data, topic, retained = cases[name]
+    assert Refused(reason, topic, 7) == judge(data, key_folder, topic, retained=retained)  # type: ignore[arg-type]
+
+
+def test_every_refused_case_is_tried(cases: dict[str, tuple[str, bytes, str, bool]]) -> None:
+    """The table and the list above hold the same 14 names."""
+    assert 14 == len(cases)
+
+
+@pytest.mark.parametrize("request_name", ["rehearse", "mark", "hold"])
+def test_the_page_may_tighten_unsigned(request_name: Any, key_folder: Path) -> None:
+    """Such a request carries no key id."""
+    message = OperatorRequest(request=request_name, name="page")
+    assert Heard(message, None, 7) == judge(encode(message), key_folder, PAGE)
+
+
+def test_a_message_too_large_is_not_sent(key_folder: Path) -> None:
+    """The sender notices before the wire does."""
+    with pytest.raises(ValueError, match="4096"):
+        seal(OperatorRequest(request="mark", name="x" * 5000), Keyring(key_folder, "operator"))
+
+
+def test_nobody_publishes_for_another(make_bus: Callable[..., Any]) -> None:
+    """The gate sends no Ping, the monitor nothing but the page's requests."""
+    with pytest.raises(ValueError, match="not the gate's"):
+        asyncio.run(make_bus("gate", 1).publish(PING))
+    for message in (ARM, PONG):
+        with pytest.raises(ValueError, match="may send only"):
+            asyncio.run(make_bus("monitor", 1).publish(message))
+
+
+def test_a_publish_without_a_connection_fails_at_once(make_bus: Callable[..., Any]) -> None:
+    """Nothing is queued for later."""
+    began = time.monotonic()
+    with pytest.raises(PeerError, match="nothing was sent"):
+        asyncio.run(make_bus("gate", 1).publish(PONG))
+    assert time.monotonic() - began < 0.1
+
+
+def test_a_missing_password_file_is_named(make_bus: Callable[..., Any], tmp_path: Path) -> None:
+    """Before any connection is tried."""
+    with pytest.raises(SettingsError, match="cannot be read"):
+        make_bus("gate", 1, username="gate", password_file=str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="no username"):
+        make_bus("gate", 1, password_file=str(tmp_path / "none"))
+
+
+async def talk(port: int, make_bus: Callable[..., Any], run_bus: Callable[..., Any], until: Callable[..., Any]) -> None:
+    """Let a bridge ping and a gate answer, over the broker at a port."""
+    async with (
+        run_bus(make_bus("gate", port, Ping, OperatorRequest)) as gate,
+        run_bus(make_bus("bridge", port, Pong, OperatorRequest)) as bridge,
+        run_bus(make_bus("operator", port)) as operator,
+        run_bus(make_bus("monitor", port, Ping, Pong)) as monitor,
+    ):
+        await bridge.bus.publish(PING)
+        await until(lambda: gate.heard)
+        await gate.bus.publish(PONG)
+        await operator.bus.publish(ARM)
+        await monitor.bus.publish(HOLD)
+        await until(lambda: len(bridge.heard) == 3 and len(monitor.heard) == 2 and len(gate.heard) == 3)
+        assert {PONG, ARM, HOLD} == set(bridge.messages)
+        assert {PING, PONG} == set(monitor.messages)
+        assert [None] == [one.key_id for one in bridge.heard if one.message == HOLD]
+        assert [] == gate.refused + bridge.refused + monitor.refused
+        assert [True] == [up for up, _ in gate.links]
+
+
+@pytest.mark.processes
+def test_all_roles_talk_over_the_embedded_broker(
+    embedded: Any, make_bus: Callable[..., Any], run_bus: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    """Signed both ways, the page's request unsigned, nothing refused."""
+    asyncio.run(talk(embedded.port, make_bus, run_bus, until))
+
+
+@pytest.mark.mosquitto
+def test_all_roles_talk_over_mosquitto(
+    mosquitto: Any, make_bus: Callable[..., Any], run_bus: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    """The same on a real broker."""
+    asyncio.run(talk(mosquitto("allow_anonymous true\n").port, make_bus, run_bus, until))
+
+
+@pytest.mark.processes
+def test_forged_messages_on_the_wire_are_told_and_the_true_ones_still_come(
+    embedded: Any,
+    make_bus: Callable[..., Any],
+    run_bus: Callable[..., Any],
+    until: Callable[..., Any],
+    cases: dict[str, tuple[str, bytes, str, bool]],
+    key_folder: Path,
+) -> None:
+    """A rogue client on the broker adds refusals, never a message; a replay arrives as it is (the bridge counts)."""
+
+    async def scenario() -> None:
+        async with (
+            run_bus(make_bus("gate", embedded.port, Ping, OperatorRequest, site="forged")) as gate,
+            aiomqtt.Client("127.0.0.1", embedded.port) as rogue,
+        ):
+            expected = []
+            for reason, data, topic, retained in cases.values():
+                if not retained and topic != "gating/test/gate/pong":
+                    await rogue.publish(topic.replace("test", "forged"), data, qos=1)
+                    expected.append(reason)
+            true = seal(PING, Keyring(key_folder, "bridge"))
+            await rogue.publish(topic_of("forged", PING), true, qos=1)
+            await rogue.publish(topic_of("forged", PING), true, qos=1)
+            await until(lambda: len(gate.heard) == 2)
+            assert expected == [one.reason for one in gate.refused]
+            assert [PING, PING] == gate.messages
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.processes
+def test_a_retained_message_is_dropped_at_subscription(
+    embedded: Any,
+    make_bus: Callable[..., Any],
+    run_bus: Callable[..., Any],
+    until: Callable[..., Any],
+    key_folder: Path,
+) -> None:
+    """An old signed trigger that the broker kept is no trigger."""
+
+    async def scenario() -> None:
+        topic = topic_of("retained", PING)
+        async with aiomqtt.Client("127.0.0.1", embedded.port) as rogue:
+            await rogue.publish(topic, seal(PING, Keyring(key_folder, "bridge")), qos=1, retain=True)
+            async with run_bus(make_bus("gate", embedded.port, Ping, site="retained")) as gate:
+                await until(lambda: gate.refused)
+                assert [] == gate.heard
+                assert ["retained"] == [one.reason for one in gate.refused]
+            await rogue.publish(topic, b"", qos=1, retain=True)
+
+    asyncio.run(scenario())
+
+
+async def outage(broker: Any, make_bus: Any, run_bus: Any, until: Any) -> None:
+    """Kill the broker under a running bus and bring it back."""
+    async with run_bus(make_bus("gate", broker.port, Ping)) as gate, run_bus(make_bus("bridge", broker.port)) as bridge:
+        await gate.bus.publish(PONG)
+        broker.stop(signal.SIGKILL)
+        killed = time.monotonic()
+        await until(lambda: not gate.bus.connected and not bridge.bus.connected)
+        assert time.monotonic() - killed < 0.5
+        tried = time.monotonic()
+        with pytest.raises(PeerError):
+            await gate.bus.publish(PONG)
+        assert time.monotonic() - tried < 0.05
+        await until(lambda: len(gate.links) >= 2)
+        assert [True, False] == [up for up, _ in gate.links[:2]]
+        await asyncio.sleep(0.5)
+        broker.start()
+        await until(lambda: gate.bus.connected and bridge.bus.connected)
+        assert True is gate.links[-1][0]
+        assert len(gate.links) <= 4, "the same failure is told once, not at every try"
+        await bridge.bus.publish(PING)
+        await until(lambda: gate.heard)
+        assert [PING] == gate.messages, "nothing of the time before the outage comes late"
+
+
+@pytest.mark.processes
+def test_a_killed_embedded_broker_is_told_at_once_and_found_again(
+    own_embedded: Any, make_bus: Callable[..., Any], run_bus: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    """link(False), publish raises, link(True), subscriptions are back."""
+    asyncio.run(outage(own_embedded, make_bus, run_bus, until))
+
+
+@pytest.mark.mosquitto
+def test_a_killed_mosquitto_is_told_at_once_and_found_again(
+    mosquitto: Any, make_bus: Callable[..., Any], run_bus: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    """The same on a real broker."""
+    asyncio.run(outage(mosquitto("allow_anonymous true\n"), make_bus, run_bus, until))
+
+
+def test_an_absent_broker_is_named_once_with_the_cure(
+    make_bus: Callable[..., Any], run_bus: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    """The bus goes on trying in silence."""
+
+    async def scenario() -> None:
+        async with run_bus(make_bus("gate", 1, Ping), wait=False) as gate:
+            await until(lambda: gate.links)
+            await asyncio.sleep(0.5)
+            assert 1 == len(gate.links)
+            assert "No MQTT broker answers at 127.0.0.1:1; start it (`diastole broker`)" in gate.links[0][1]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.mosquitto
+def test_wrong_password_and_missing_rights_are_told_with_the_cure(
+    mosquitto: Any,
+    make_bus: Callable[..., Any],
+    run_bus: Callable[..., Any],
+    until: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    """The right user talks; a wrong password is refused; a forged trigger is dropped by the broker's access list."""
+    passwords, acl = tmp_path / "pw", tmp_path / "acl"
+    passwords.touch()
+    for user in ("gate", "bridge"):
+        (tmp_path / f"{user}.password").write_text(f"{user}-secret\n")
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, f"{user}-secret"], check=True)
+    (tmp_path / "wrong").write_text("wrong\n")
+    acl.write_text(
+        "user gate\ntopic readwrite gating/+/gate/#\ntopic read gating/#\n"
+        "user bridge\ntopic readwrite gating/+/scanner/#\ntopic read gating/#\n"
+    )
+    passwords.chmod(0o600)
+    acl.chmod(0o600)
+    broker = mosquitto(f"allow_anonymous false\npassword_file {passwords}\nacl_file {acl}\n")
+    right = {"username": "{role}", "password_file": str(tmp_path / "{role}.password")}
+
+    async def scenario() -> None:
+        async with (
+            run_bus(make_bus("gate", broker.port, Ping, **right)) as gate,
+            run_bus(make_bus("bridge", broker.port, Pong, **right)) as bridge,
+        ):
+            await bridge.bus.publish(PING)
+            await gate.bus.publish(PONG)
+            await until(lambda: gate.heard and bridge.heard)
+        wrong = {"username": "gate", "password_file": str(tmp_path / "wrong")}
+        async with run_bus(make_bus("gate", broker.port, Ping, **wrong), wait=False) as gate:
+            await until(lambda: gate.links)
+            assert (False, True) == (gate.links[0][0], "refuses user 'gate'" in gate.links[0][1])
+            assert "check username and password_file" in gate.links[0][1]
+        async with run_bus(make_bus("gate", broker.port, Ping), wait=False) as gate:
+            await until(lambda: gate.links)
+            assert "refuses anonymous users" in gate.links[0][1]
+
+    asyncio.run(scenario())
+
+
+def test_an_error_of_the_receiver_is_raised_and_not_taken_for_the_brokers(
+    embedded: Any, make_bus: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    """A bug in a callback ends the process instead of looking like a bad line."""
+
+    async def scenario() -> None:
+        gate, bridge = make_bus("gate", embedded.port, Ping, site="bug"), make_bus("bridge", embedded.port, site="bug")
+
+        def stumble(_: Heard | Refused) -> None:
+            raise ZeroDivisionError
+
+        tasks = [
+            asyncio.ensure_future(gate.run(stumble, lambda up, text: None)),
+            asyncio.ensure_future(bridge.run(lambda one: None, lambda up, text: None)),
+        ]
+        await until(lambda: gate.connected and bridge.connected)
+        await bridge.publish(PING)
+        with pytest.raises(ZeroDivisionError):
+            await tasks[0]
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_messages_keep_their_order_without_being_awaited(
+    embedded: Any, make_bus: Callable[..., Any], run_bus: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    """A burst of both qualities of service arrives in the order of the calls, also when no ack is awaited."""
+    burst: list[Message] = []
+    for number in range(10):
+        burst.append(
+            KeepAlive(
+                session="s", nonce="n", sequence=2 * number, beat=1, newest_sample_at_ns=number, good_until_ns=number
+            )
+        )
+        burst.append(a_trigger(2 * number + 1))
+
+    async def scenario() -> None:
+        async with (
+            run_bus(make_bus("gate", embedded.port, site="order")) as gate,
+            run_bus(make_bus("bridge", embedded.port, KeepAlive, Trigger, site="order")) as bridge,
+        ):
+            await asyncio.gather(*[asyncio.ensure_future(gate.bus.publish(message)) for message in burst])
+            await until(lambda: len(bridge.heard) == 20)
+            assert burst == bridge.messages
+
+    asyncio.run(scenario())
+
+
+def test_more_than_the_broker_can_take_is_refused_not_queued(
+    embedded: Any, make_bus: Callable[..., Any], run_bus: Callable[..., Any]
+) -> None:
+    """Beyond 32 publishes under way the next one fails at once."""
+
+    async def scenario() -> None:
+        async with run_bus(make_bus("gate", embedded.port, site="flood")) as gate:
+            sends = [asyncio.ensure_future(gate.bus.publish(a_trigger(number))) for number in range(40)]
+            ends = await asyncio.gather(*sends, return_exceptions=True)
+            assert [None] * 32 == ends[:32]
+            assert all(isinstance(end, PeerError) and "does not keep up" in str(end) for end in ends[32:])
+
+    asyncio.run(scenario())
+
+
+def a_trigger(sequence: int) -> Trigger:
+    """Make a trigger of ordinary size."""
+    return Trigger(
+        session="s",
+        nonce="n" * 32,
+        sequence=sequence,
+        plan_hash="f" * 64,
+        beat=sequence,
+        step=0,
+        attempt=1,
+        r_at_ns=10**15,
+        opens_at_ns=10**15,
+        closes_at_ns=10**15,
+        centre_at_ns=10**15,
+        latest_open_at_ns=10**15,
+        expires_at_ns=10**15,
+        phase="diastole",
+        predicted_rr_ms=1000.0,
+        predicted_rr_low_ms=950.0,
+        predicted_rr_high_ms=1050.0,
+        padding_ms=0.0,
+        reasons=("steady",),
+        sample_arrived_at_ns=10**15,
+        issued_at_ns=10**15,
+    )
+
+
+def test_the_largest_messages_fit(key_folder: Path, an_armed: Armed, make_status: Callable[..., ScannerStatus]) -> None:
+    """Armed and a long ScannerStatus stay below the payload's and the envelope's caps."""
+    ring = Keyring(key_folder, "bridge")
+    refusals = {reason: 10**6 for reason in ("unsigned", "unknown-key", "bad-signature", "wrong-role", "malformed")}
+    status = make_status(
+        reasons=tuple("a reason of ordinary length, in words for the page" for _ in range(8)),
+        refused=refusals,
+        steps_exposed=tuple(range(16)),
+        at_ns=10**18,
+        hold_began_at_ns=10**18,
+    )
+    for message in (an_armed, status):
+        assert len(seal(message, ring)) <= MAX_ENVELOPE_BYTES

@@ -1,0 +1,142 @@
+"""`diastole score`: a folder of slices in, a score on the table, `score.json` and `report.html`."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scoring.errors import SeriesError
+from scoring.io.dicom_in import read_labels, read_series
+from scoring.io.html import render
+from scoring.lesions import Labels
+from scoring.report import ScoreReport, make_report, to_json
+from scoring.score import ScanFacts, Score, score_volume
+from scoring.settings import ScoreSettings
+from scoring.volume import Refusal, Volume
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+EXAMPLE = "Example: diastole score out/demo/slices --labels out/demo/labels.seg.dcm --out out/score"
+
+
+@app.callback()
+def callback() -> None:
+    """Score the calcium in a CT series. Research software, no medical device; not for diagnosis."""
+
+
+@app.command(epilog=EXAMPLE)
+def score(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the slices of one axial CT series.")],
+    labels: Annotated[Path | None, typer.Option(help="Vessel map: a BINARY DICOM SEG of LM, LAD, LCX, RCA.")] = None,
+    scan: Annotated[Path | None, typer.Option(help="scan.json, what the acquisition says of itself.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write score.json and report.html into this folder.")] = None,
+    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write score.json here; - is the output.")] = None,
+    all_islands: Annotated[
+        bool, typer.Option("--all-islands", help="Score every island, bone and valves too.")
+    ] = False,
+    kv_mode: Annotated[str, typer.Option(help="120-only, kv-independent or not-comparable.")] = "120-only",
+    connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours inside a slice.")] = 4,
+) -> None:
+    """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
+    try:
+        settings = _settings(kv_mode, connectivity, all_islands)
+        report, page = run(folder, labels, scan, settings)
+        if out is not None:
+            _write(out / "score.json", to_json(report))
+            _write(out / "report.html", page.encode())
+        if json == "-":
+            sys.stdout.buffer.write(to_json(report))
+            sys.stdout.buffer.flush()
+        elif json is not None:
+            _write(Path(json), to_json(report))
+    except SeriesError as error:
+        sys.stderr.write(f"diastole score: {error}\n")
+        raise typer.Exit(2) from error
+    if json != "-":
+        _print(report)
+    if report.status != "scored":
+        for reason in report.reasons:
+            sys.stderr.write(f"diastole score: {reason}\n")
+        raise typer.Exit(1)
+
+
+def run(
+    folder: Path, labels_path: Path | None, scan_path: Path | None, settings: ScoreSettings
+) -> tuple[ScoreReport, str]:
+    """Read, score and render one series: the content of `score.json` and the text of `report.html`.
+
+    Raises
+    ------
+    SeriesError
+        If a file or folder cannot be read as what it claims to be.
+    """
+    scan = None if scan_path is None else read_scan(scan_path)
+    read = read_series(folder, settings, missing_allowed=scan is not None and not scan.whole)
+    volume: Volume | None = None
+    labels: Labels | None = None
+    outcome: Score | Refusal
+    if isinstance(read, Refusal):
+        outcome = read
+    else:
+        volume = read
+        labels = None if labels_path is None else read_labels(labels_path, volume)
+        outcome = score_volume(volume, labels, settings, scan)
+    report = make_report(outcome, volume, labels, scan, settings, version=version("diastole"))
+    return report, render(report, outcome, volume)
+
+
+def read_scan(path: Path) -> ScanFacts:
+    """Read `scan.json`; an unknown field is refused by name."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ScanFacts)
+    except OSError as error:
+        raise SeriesError(
+            f"{path} cannot be read ({error.strerror}); give the path of an existing scan.json."
+        ) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SeriesError(f"{path} is no scan.json ({error}); mend that field or leave --scan out.") from error
+
+
+def _settings(kv_mode: str, connectivity: int, all_islands: bool) -> ScoreSettings:
+    """Make settings of the options; a wrong value is refused by name."""
+    values = {"kv_mode": kv_mode, "connectivity": connectivity, "all_islands": all_islands}
+    try:
+        return msgspec.convert(values, ScoreSettings)
+    except msgspec.ValidationError as error:
+        raise SeriesError(f"Wrong option: {error}; `diastole score --help` lists the values.") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a result, or name the folder that does not take it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise SeriesError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
+
+
+def _print(report: ScoreReport) -> None:
+    """Print the short table."""
+    console = Console(highlight=False)
+    total = report.score.total
+    if total is not None:
+        table = Table(title="Coronary calcium" + (" (simulated)" if report.simulated else ""))
+        for name in ("vessel", "Agatston", "volume mm3", "lesions"):
+            table.add_column(name, justify="left" if name == "vessel" else "right")
+        for name, part in report.score.by_vessel.items():
+            table.add_row(name, f"{part.agatston:.1f}", f"{part.volume_mm3:.1f}", str(part.lesions))
+        table.add_section()
+        table.add_row("total", f"{total.agatston:.1f}", f"{total.volume_mm3:.1f}", str(total.lesions))
+        console.print(table)
+        console.print(f"Agatston {report.score.shown}, class {report.category}, {report.cac_drs}", markup=False)
+    else:
+        found = len(report.lesions) + len(report.candidates)
+        console.print(f"No total. {found} lesion(s) and candidate(s) listed.", markup=False)
+    for note in report.notes:
+        console.print(f"- {note}", markup=False)
+    console.print(report.statement, markup=False)

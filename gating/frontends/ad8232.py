@@ -10,8 +10,8 @@ import numpy as np
 
 from gating.frontends.frontend import (
     Booleans,
-    DecoderFaults,
     Declaration,
+    DecoderFaults,
     Floats,
     Frontend,
     SampleBlock,
@@ -119,7 +119,9 @@ class Ad8232Encoder:
         """Encode samples [sample, lead] (II); any electrode off turns the line into `!`."""
         counts = np.clip(np.rint(microvolts[:, 0] / SCALE) + CENTRE, 0, COUNTS).astype(np.int64)
         off = electrodes_off.any(axis=1)
-        lines = [b"!\r\n" if bad else b"%d\r\n" % count for count, bad in zip(counts.tolist(), off.tolist(), strict=True)]
+        lines = [
+            b"!\r\n" if bad else b"%d\r\n" % count for count, bad in zip(counts.tolist(), off.tolist(), strict=True)
+        ]
         begin = b"" if self._begun else b"\r\n"  # a line end first, so that the first sample counts
         self._begun = True
         return begin + b"".join(lines)

@@ -13,8 +13,8 @@ import numpy as np
 
 from gating.frontends.frontend import (
     Booleans,
-    DecoderFaults,
     Declaration,
+    DecoderFaults,
     Floats,
     Frontend,
     SampleBlock,

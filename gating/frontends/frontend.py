@@ -110,7 +110,9 @@ class Frontend:
         allowed = self.declaration.simulated_samples_per_block
         samples = allowed[-1] if samples_per_block is None else samples_per_block
         if samples not in allowed:
-            raise ValueError(f"{self.declaration.title} sends {allowed[0]}..{allowed[-1]} samples a frame, not {samples}.")
+            raise ValueError(
+                f"{self.declaration.title} sends {allowed[0]}..{allowed[-1]} samples a frame, not {samples}."
+            )
         return self.make_encoder(samples)
 
 

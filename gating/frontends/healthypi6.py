@@ -17,8 +17,8 @@ import numpy as np
 
 from gating.frontends.frontend import (
     Booleans,
-    DecoderFaults,
     Declaration,
+    DecoderFaults,
     Floats,
     Frontend,
     SampleBlock,
@@ -116,9 +116,7 @@ class HealthyPi6Decoder:
     @staticmethod
     def _is_ecg(length: int, flags: int, samples: int, zero: int) -> bool:
         """Tell whether the header of an ECG block is one that the box can send."""
-        return (
-            1 <= samples <= MAX_SAMPLES and length == OVERHEAD + SAMPLE.itemsize * samples and not flags and not zero
-        )
+        return 1 <= samples <= MAX_SAMPLES and length == OVERHEAD + SAMPLE.itemsize * samples and not flags and not zero
 
     def _skip(self, count: int) -> None:
         """Count bytes that belong to no ECG block, leaving out the blocks of other channels."""

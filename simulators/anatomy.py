@@ -6,6 +6,7 @@ lies at z = 0, the isocentre at x = y = 0. The heart fits into +-72 mm, so a pla
 phase: tests hold that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,9 +81,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """One body: what stands still, and the calcium on the moving coronaries."""
+    """One body: what stands still, the courses of the coronaries, and the calcium on them."""
 
     bodies: tuple[Body, ...]
+    courses: Mapping[str, Course]
     lesions: tuple[Lesion, ...]
 
 
@@ -153,4 +155,4 @@ def make_patient(scenario: Scenario, seed: int) -> Patient:
                     density_mg_per_cc=float(rng.uniform(*story.density_mg_per_cc)),
                 )
             )
-    return Patient(bodies=BODIES, lesions=tuple(lesions))
+    return Patient(bodies=BODIES, courses=COURSES, lesions=tuple(lesions))

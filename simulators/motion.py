@@ -1,4 +1,4 @@
-"""Where in its stroke each coronary artery is at any instant, from the *true* R-peaks; and where breathing puts the heart.
+"""Where in its stroke each coronary artery is, from the *true* R-peaks; and where breathing puts the heart.
 
 The displacement fraction runs from 0 (end diastole) to 1 (end systole). Each beat adds one curve that starts and ends
 at 0, and the curves of neighbouring beats add up, so the sum is continuous for any rhythm: a premature beat begins its

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators import anatomy
-from simulators.anatomy import COURSES, FAT_HU, HU_PER_MG_PER_CC, LUNG_HU, MUSCLE_HU, Patient
+from simulators.anatomy import FAT_HU, HU_PER_MG_PER_CC, LUNG_HU, MUSCLE_HU, Patient
 from simulators.motion import VESSELS
 
 Floats = NDArray[np.float64]
@@ -51,11 +51,13 @@ def pose(left: Floats, caudal_mm: Floats) -> Pose:
     )
 
 
-def course_points(vessel: str, along: ArrayLike, displacement: Floats, caudal_mm: Floats) -> Floats:
+def course_points(patient: Patient, vessel: str, along: ArrayLike, displacement: Floats, caudal_mm: Floats) -> Floats:
     """Give where points of one artery are.
 
     Parameters
     ----------
+    patient
+        Whose artery.
     vessel
         One of `VESSELS`.
     along
@@ -70,7 +72,7 @@ def course_points(vessel: str, along: ArrayLike, displacement: Floats, caudal_mm
     Floats
         Patient coordinates in mm, [time, point, 3].
     """
-    course, fraction = COURSES[vessel], np.atleast_1d(np.asarray(along, dtype=np.float64))
+    course, fraction = patient.courses[vessel], np.atleast_1d(np.asarray(along, dtype=np.float64))
     own = displacement[:, VESSELS.index(vessel), None]
     left = displacement[:, VESSELS.index("LAD")]
     heart = pose(left, caudal_mm)
@@ -90,14 +92,14 @@ def _bead_fractions(patient: Patient, vessel: str) -> Floats:
     """Space the beads of one artery at end diastole, leaving out those that a lesion needs the room of."""
     still, none = np.zeros((1, len(VESSELS))), np.zeros(1)
     fine = np.linspace(0.0, 1.0, 400)
-    line = course_points(vessel, fine, still, none)[0]
+    line = course_points(patient, vessel, fine, still, none)[0]
     length = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))))
     fractions = np.interp(np.arange(0.0, length[-1], BEAD_SPACING_MM), length, fine)
-    beads = course_points(vessel, fractions, still, none)[0]
+    beads = course_points(patient, vessel, fractions, still, none)[0]
     keep = np.ones(len(fractions), dtype=bool)
     for lesion in patient.lesions:
-        centre = course_points(lesion.vessel, [lesion.along], still, none)[0, 0]
-        reach = max(lesion.semi_axes_mm) + COURSES[vessel].radius_mm + _CLEAR_OF_LESION_MM
+        centre = course_points(patient, lesion.vessel, [lesion.along], still, none)[0, 0]
+        reach = max(lesion.semi_axes_mm) + patient.courses[vessel].radius_mm + _CLEAR_OF_LESION_MM
         keep &= np.linalg.norm(beads - centre, axis=1) > reach
     return np.asarray(fractions[keep])
 
@@ -140,15 +142,15 @@ def moving_table(patient: Patient, displacement: Floats, caudal_mm: Floats) -> F
         one[:, 0, 6:] = np.cos(angle), np.sin(angle), added_hu / 1000.0, ELLIPSOID
         tables.append(one)
     for vessel in VESSELS:
-        beads = course_points(vessel, _bead_fractions(patient, vessel), displacement, caudal_mm)
+        beads = course_points(patient, vessel, _bead_fractions(patient, vessel), displacement, caudal_mm)
         many = np.empty((views, beads.shape[1], 10))
-        many[..., :3], many[..., 3:6] = beads, COURSES[vessel].radius_mm
+        many[..., :3], many[..., 3:6] = beads, patient.courses[vessel].radius_mm
         many[..., 6:] = 1.0, 0.0, (MUSCLE_HU - FAT_HU) / 1000.0, SLAB_ELLIPSOID
         tables.append(many)
     for lesion in patient.lesions:
         turned = np.deg2rad(lesion.angle_deg)
         one = np.empty((views, 1, 10))
-        one[..., :3] = course_points(lesion.vessel, [lesion.along], displacement, caudal_mm)
+        one[..., :3] = course_points(patient, lesion.vessel, [lesion.along], displacement, caudal_mm)
         one[..., 3:6] = lesion.semi_axes_mm
         added_hu = HU_PER_MG_PER_CC * lesion.density_mg_per_cc - FAT_HU
         one[..., 6:] = np.cos(turned), np.sin(turned), added_hu / 1000.0, SLAB_ELLIPSOID

@@ -5,6 +5,7 @@ offset `t = R sin g`, so it is the line x cos th + y sin th = t. The instant of 
 Attenuation is counted in that of water: a path of 10 mm of water is 10. Mono-energetic, 70 keV.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ class Fan:
     @property
     def angles_rad(self) -> Floats:
         """Angle of each channel from the central ray, [channel]."""
-        return self.first_rad + self.step_rad * np.arange(len(self.sines))
+        return np.asarray(self.first_rad + self.step_rad * np.arange(len(self.sines)))
 
 
 def make_fan(fan_deg: float, channels: int = CHANNELS) -> Fan:
@@ -58,7 +59,7 @@ def half_scan_views(fan_deg: float, feather_deg: float, views_per_rotation: int 
 def _root_integral(z: float, k: float) -> float:
     """Integrate sqrt(k^2 - z^2) from 0 to z, |z| <= k."""
     inside = max(k * k - z * z, 0.0)
-    return 0.5 * (z * np.sqrt(inside) + k * k * np.arcsin(min(max(z / k, -1.0), 1.0)))
+    return 0.5 * (z * math.sqrt(inside) + k * k * math.asin(min(max(z / k, -1.0), 1.0)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -67,13 +67,19 @@ def view_count(plan: AcquisitionPlan) -> int:
 
 def view_times_s(shot: Shot, plan: AcquisitionPlan) -> Floats:
     """Give the patient time of each view of one exposure, [view]."""
-    return shot.opened_at_s + np.arange(view_count(plan)) * plan.rotation_ms * 1e-3 / VIEWS_PER_ROTATION
+    return np.asarray(shot.opened_at_s + np.arange(view_count(plan)) * plan.rotation_ms * 1e-3 / VIEWS_PER_ROTATION)
+
+
+def view_angles_rad(start_angle_deg: float, plan: AcquisitionPlan) -> Floats:
+    """Give the gantry's angle at each view of one exposure, [view]."""
+    turned = 2.0 * np.pi / VIEWS_PER_ROTATION * np.arange(view_count(plan))
+    return np.asarray(np.deg2rad(start_angle_deg) + turned)
 
 
 def slice_positions_mm(table_mm: float, plan: AcquisitionPlan) -> Floats:
     """Give the middles of the slices of one slab, [slice]: contiguous, around the table position."""
     count = plan.slices_per_step
-    return table_mm + (np.arange(count) - 0.5 * (count - 1)) * plan.slice_thickness_mm
+    return np.asarray(table_mm + (np.arange(count) - 0.5 * (count - 1)) * plan.slice_thickness_mm)
 
 
 def acquire(
@@ -136,8 +142,7 @@ def acquire(
             held = None if frozen is None else motion.held(frozen.rr_ms, frozen.centre_after_r_ms)[None, :]
             displacement = motion.displacement(view_times_s(shot, plan)) if held is None else held
             table = moving_table(patient, displacement, caudal[number])
-            first_rad = float(np.deg2rad(shot.start_angle_deg))
-            angles = first_rad + 2.0 * np.pi / VIEWS_PER_ROTATION * np.arange(view_count(plan))
+            angles = view_angles_rad(shot.start_angle_deg, plan)
             # what stands still is a cylinder along z: one projection serves all slices of the slab
             background = project(still, angles, fan, 0.0, plan.slice_thickness_mm)
 
@@ -201,10 +206,10 @@ def territories(patient: Patient, motion: MotionClock, volume: StudyVolume) -> L
     best = np.full(volume.hu.shape, np.float32(TERRITORY_MM**2))
     labels = np.zeros(volume.hu.shape, dtype=np.uint8)
     for vessel in VESSELS:
-        ends = course_points(vessel, np.linspace(0.0, 1.0, 50), displacement[:1], breath[:1])[0]
+        ends = course_points(patient, vessel, np.linspace(0.0, 1.0, 50), displacement[:1], breath[:1])[0]
         length = float(np.linalg.norm(np.diff(ends, axis=0), axis=1).sum())
         along = np.linspace(0.0, 1.0, 2 + int(length / _COURSE_STEP_MM))
-        points = course_points(vessel, along, displacement, breath).reshape(-1, 3)
+        points = course_points(patient, vessel, along, displacement, breath).reshape(-1, 3)
         _paint(labels, best, np.unique(np.round(points), axis=0), 1 + VESSELS.index(vessel), volume)
     return labels
 
@@ -235,7 +240,7 @@ def warm_up(plan: AcquisitionPlan, patient: Patient) -> None:
     """Compile (or load) the kernels: one tiny slice through the whole chain, before a clock is running."""
     fan = make_fan(plan.fan_deg)
     method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff)
-    angles = 2.0 * np.pi / VIEWS_PER_ROTATION * np.arange(view_count(plan))
+    angles = view_angles_rad(0.0, plan)
     table = np.concatenate((static_table(patient), moving_table(patient, np.zeros((1, 4)), np.zeros(1))), axis=1)
     lines = project(table, angles, fan, 0.0, plan.slice_thickness_mm)
     reconstruct(lines, 0.0, method, make_grid(16, plan.fov_mm, plan.centre_x_mm, plan.centre_y_mm))

@@ -189,6 +189,7 @@ class PageModel:
         if gate is None:
             return None
         return PageGate(
+            boot=gate.boot,
             age_ms=ms_from_ns(now_ns - self._gate_arrived_ns),
             state=gate.state,
             advice=gate.advice,

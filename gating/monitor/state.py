@@ -35,6 +35,7 @@ class PageBand(msgspec.Struct, frozen=True, kw_only=True):
 class PageGate(msgspec.Struct, frozen=True, kw_only=True):
     """The gate's last word, and how old it is."""
 
+    boot: str  # another one: another clock, perhaps
     age_ms: float
     state: str
     advice: str

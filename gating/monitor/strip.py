@@ -36,7 +36,7 @@ float32 and not int16: an electrode's offset may be 300 mV, and the page takes i
 """
 
 
-def encode_strip(block: m.EcgBlock, untrusted: int, now_ms: float) -> bytes:
+def encode_strip(block: EcgBlock, untrusted: int, now_ms: float) -> bytes:
     """Encode one block of ECG: 32 bytes of head, the names, the samples."""
     names = ",".join(block.leads[:MAX_LEADS]).encode("ascii", "replace")[:252]
     names += b" " * (-len(names) % 4)

@@ -82,9 +82,7 @@ def check_exposure(host: str, password_file: Path | None) -> None:
         )
 
 
-async def serve(
-    host: str, port: int, *, password_file: Path | None = None, ready: Callable[[int], None] = lambda port: None
-) -> None:
+async def serve(host: str, port: int, *, password_file: Path | None = None, ready: Callable[[int], None]) -> None:
     """Run the broker until cancelled; `ready` is told the port (a free one for port 0).
 
     Raises

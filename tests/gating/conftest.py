@@ -178,7 +178,7 @@ def make_bus(key_folder: Path) -> Callable[..., Bus]:
 
     def make(role: str, port: int, *listen: type[Message], site: str = "test", **settings: str) -> Bus:
         ring = Keyring(key_folder, None if role == "monitor" else role)  # type: ignore[arg-type]  # a test's literal
-        mqtt = MqttSettings(port=port, **settings)  # type: ignore[arg-type]  # a test's literals
+        mqtt = MqttSettings(port=port, **settings)
         return Bus(mqtt, site, ring, role=role, listen=listen, now_ns=time.monotonic_ns)  # type: ignore[arg-type]
 
     return make

@@ -214,6 +214,7 @@ def test_forged_messages_on_the_wire_are_told_and_the_true_ones_still_come(
     """A rogue client on the broker adds refusals, never a message; a replay arrives as it is (the bridge counts)."""
 
     async def scenario() -> None:
+        """Play it."""
         async with (
             run_bus(make_bus("gate", embedded.port, Ping, OperatorRequest, site="forged")) as gate,
             aiomqtt.Client("127.0.0.1", embedded.port) as rogue,
@@ -244,6 +245,7 @@ def test_a_retained_message_is_dropped_at_subscription(
     """An old signed trigger that the broker kept is no trigger."""
 
     async def scenario() -> None:
+        """Play it."""
         topic = topic_of("retained", PING)
         async with aiomqtt.Client("127.0.0.1", embedded.port) as rogue:
             await rogue.publish(topic, seal(PING, Keyring(key_folder, "bridge")), qos=1, retain=True)
@@ -302,6 +304,7 @@ def test_an_absent_broker_is_named_once_with_the_cure(
     """The bus goes on trying in silence."""
 
     async def scenario() -> None:
+        """Play it."""
         async with run_bus(make_bus("gate", 1, Ping), wait=False) as gate:
             await until(lambda: gate.links)
             await asyncio.sleep(0.5)
@@ -336,6 +339,7 @@ def test_wrong_password_and_missing_rights_are_told_with_the_cure(
     right = {"username": "{role}", "password_file": str(tmp_path / "{role}.password")}
 
     async def scenario() -> None:
+        """Play it."""
         async with (
             run_bus(make_bus("gate", broker.port, Ping, **right)) as gate,
             run_bus(make_bus("bridge", broker.port, Pong, **right)) as bridge,
@@ -361,14 +365,19 @@ def test_an_error_of_the_receiver_is_raised_and_not_taken_for_the_brokers(
     """A bug in a callback ends the process instead of looking like a bad line."""
 
     async def scenario() -> None:
+        """Play it."""
         gate, bridge = make_bus("gate", embedded.port, Ping, site="bug"), make_bus("bridge", embedded.port, site="bug")
 
+        def ignore(*_: object) -> None:
+            """Do nothing."""
+
         def stumble(_: Heard | Refused) -> None:
+            """Fail."""
             raise ZeroDivisionError
 
         tasks = [
-            asyncio.ensure_future(gate.run(stumble, lambda up, text: None)),
-            asyncio.ensure_future(bridge.run(lambda one: None, lambda up, text: None)),
+            asyncio.ensure_future(gate.run(stumble, ignore)),
+            asyncio.ensure_future(bridge.run(ignore, ignore)),
         ]
         await until(lambda: gate.connected and bridge.connected)
         await bridge.publish(PING)
@@ -394,6 +403,7 @@ def test_messages_keep_their_order_without_being_awaited(
         burst.append(a_trigger(2 * number + 1))
 
     async def scenario() -> None:
+        """Play it."""
         async with (
             run_bus(make_bus("gate", embedded.port, site="order")) as gate,
             run_bus(make_bus("bridge", embedded.port, KeepAlive, Trigger, site="order")) as bridge,
@@ -411,6 +421,7 @@ def test_more_than_the_broker_can_take_is_refused_not_queued(
     """Beyond 32 publishes under way the next one fails at once."""
 
     async def scenario() -> None:
+        """Play it."""
         async with run_bus(make_bus("gate", embedded.port, site="flood")) as gate:
             sends = [asyncio.ensure_future(gate.bus.publish(a_trigger(number))) for number in range(40)]
             ends = await asyncio.gather(*sends, return_exceptions=True)
@@ -450,7 +461,7 @@ def a_trigger(sequence: int) -> Trigger:
 def test_the_largest_messages_fit(key_folder: Path, an_armed: Armed, make_status: Callable[..., ScannerStatus]) -> None:
     """Armed and a long ScannerStatus stay below the payload's and the envelope's caps."""
     ring = Keyring(key_folder, "bridge")
-    refusals = {reason: 10**6 for reason in ("unsigned", "unknown-key", "bad-signature", "wrong-role", "malformed")}
+    refusals = dict.fromkeys(("unsigned", "unknown-key", "bad-signature", "wrong-role", "malformed"), 10**6)
     status = make_status(
         reasons=tuple("a reason of ordinary length, in words for the page" for _ in range(8)),
         refused=refusals,

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scoring.errors import SeriesError
 from scoring.io.dicom_in import read_labels, read_series
+from scoring.io.errors import SeriesError
 from scoring.io.html import render
 from scoring.lesions import Labels
 from scoring.report import ScoreReport, make_report, to_json

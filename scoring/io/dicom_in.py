@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from scoring.errors import SeriesError
+from scoring.io.errors import SeriesError
 from scoring.lesions import VESSELS, Labels, Vessel
 from scoring.settings import ScoreSettings
 from scoring.volume import Refusal, SliceRecord, Volume, build_volume

@@ -141,7 +141,8 @@ def _figures(entries: Sequence[LesionEntry], lesions: Sequence[Lesion], volume: 
         figures.append(
             f'<figure><img width="320" height="320" alt="Lesion {entry.number}, {escape(vessel)}, slice {index + 1}" '
             f'src="data:image/png;base64,{data}"><figcaption><b>{_dot(entry.vessel)}{entry.number} · '
-            f"{escape(vessel)} · {entry.agatston:.1f}</b><br>{spans}, shown slice {index + 1} at {volume.positions_mm[index]:.1f} mm<br>"
+            f"{escape(vessel)} · {entry.agatston:.1f}</b><br>"
+            f"{spans}, shown slice {index + 1} at {volume.positions_mm[index]:.1f} mm<br>"
             f"peak {entry.peak_hu:.0f} HU, weight {entry.weight}</figcaption></figure>"
         )
     left = len(entries) - len(figures)

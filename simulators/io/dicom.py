@@ -1,0 +1,254 @@
+"""Simulated slices as DICOM: CT Image Storage with its cardiac tags, and the vessel territories as a DICOM SEG.
+
+Everything is the same for the same study, bytes and UIDs: they are derived from the seed, and dates come from the
+caller. Every object says that it is simulated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sr.coding import Code
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from simulators.motion import VESSELS
+from simulators.projector import SOURCE_RADIUS_MM
+from simulators.study import Labels, StudyVolume
+
+MODEL = "Diastole simulated scanner"
+COMMENT = "SIMULATED by the Diastole CT twin. Not a patient."
+UNDATED = datetime(2000, 1, 1)  # DICOM dates carry no zone; plainly not the date of anything
+INTERCEPT_HU = -1024  # stored value 0
+
+# SNOMED CT codes of DICOM CID 3015 (calcium-scoring.md section 3)
+VESSEL_CODES = {
+    "LM": Code("3227004", "SCT", "Left main coronary artery"),
+    "LAD": Code("59438005", "SCT", "Left anterior descending coronary artery"),
+    "LCX": Code("57396003", "SCT", "Circumflex coronary artery"),
+    "RCA": Code("13647002", "SCT", "Right coronary artery"),
+}
+_ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
+_COLOURS = {"LM": "magenta", "LAD": "red", "LCX": "yellow", "RCA": "cyan"}
+
+
+@dataclass(frozen=True, slots=True)
+class CardiacTags:
+    """What one slice says about its beat."""
+
+    trigger_time_ms: float  # from R to the first view
+    nominal_interval_ms: float  # RR
+    heart_rate_bpm: float
+    phase_percent: float  # of RR, at the middle of the views
+
+
+def write_series(
+    folder: Path, volume: StudyVolume, cardiac: Sequence[CardiacTags], *, seed: int, acquired: datetime = UNDATED
+) -> list[Dataset]:
+    """Write one file per slice, `slice-0001.dcm` the lowest.
+
+    Parameters
+    ----------
+    folder
+        An existing folder.
+    volume
+        The study.
+    cardiac
+        One for each slice of the volume.
+    seed
+        All UIDs come from it, the plan and the patient.
+    acquired
+        Local date and time of the first exposure.
+
+    Returns
+    -------
+    list of Dataset
+        What was written, in the order of the slices: the sources of `write_labels`.
+
+    Raises
+    ------
+    ValueError
+        If there is not one `cardiac` for each slice.
+    OSError
+        If the folder cannot be written.
+    """
+    datasets = [
+        _slice(volume, index, tags, seed, acquired)
+        for index, (_, tags) in enumerate(zip(volume.z_mm, cardiac, strict=True))
+    ]
+    for index, dataset in enumerate(datasets):
+        dataset.save_as(folder / f"slice-{index + 1:04d}.dcm", enforce_file_format=True)
+    return datasets
+
+
+def _uid(seed: int, volume: StudyVolume, what: str) -> str:
+    """Derive a UID: the same study gives the same one."""
+    return str(generate_uid(entropy_srcs=["diastole", str(seed), volume.plan.patient, volume.plan.plan_id, what]))
+
+
+def _slice(volume: StudyVolume, index: int, cardiac: CardiacTags, seed: int, acquired: datetime) -> Dataset:
+    """Make the dataset of one slice."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = CTImageStorage
+    dataset.SOPInstanceUID = _uid(seed, volume, f"slice {index}")
+    _describe_study(dataset, volume, seed, acquired)
+    _describe_acquisition(dataset, volume, index)
+    _describe_beat(dataset, cardiac)
+    _put_pixels(dataset, volume, index)
+    return dataset
+
+
+def _describe_study(dataset: Dataset, volume: StudyVolume, seed: int, acquired: datetime) -> None:
+    """Patient, study, series, equipment, frame of reference."""
+    date, time = acquired.strftime("%Y%m%d"), acquired.strftime("%H%M%S")
+    dataset.PatientID = volume.plan.patient  # a pseudonym: no name gets this far
+    dataset.PatientName = f"{volume.plan.patient}^Simulated"
+    dataset.PatientBirthDate = dataset.PatientSex = dataset.ReferringPhysicianName = dataset.AccessionNumber = ""
+    dataset.PatientPosition = "HFS"
+    dataset.StudyInstanceUID = _uid(seed, volume, "study")
+    dataset.SeriesInstanceUID = _uid(seed, volume, "series")
+    dataset.FrameOfReferenceUID = _uid(seed, volume, "frame of reference")
+    dataset.PositionReferenceIndicator = ""
+    dataset.StudyID = "1"
+    dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = date
+    dataset.StudyTime = dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = time
+    dataset.StudyDescription = "Calcium scan (simulated)"
+    dataset.SeriesDescription = "CaScore 3.0 mm, simulated"
+    dataset.ImageComments = COMMENT
+    dataset.Modality = "CT"
+    dataset.SeriesNumber = 1
+    dataset.BodyPartExamined = "HEART"
+    dataset.Manufacturer = "Diastole"
+    dataset.ManufacturerModelName = MODEL
+    dataset.DeviceSerialNumber = "simulated"
+    dataset.SoftwareVersions = version("diastole")
+
+
+def _describe_acquisition(dataset: Dataset, volume: StudyVolume, index: int) -> None:
+    """Say how one slice was acquired."""
+    plan = volume.plan
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    dataset.InstanceNumber = index + 1
+    dataset.AcquisitionNumber = int(volume.step_of_slice[index]) + 1
+    dataset.KVP = plan.kvp
+    dataset.XRayTubeCurrent = round(plan.tube_current_ma)
+    dataset.ExposureTime = round(plan.half_scan_ms)
+    dataset.Exposure = round(plan.tube_current_ma * plan.half_scan_ms * 1e-3)
+    dataset.DataCollectionDiameter = round(2.0 * SOURCE_RADIUS_MM * np.sin(np.deg2rad(plan.fan_deg / 2)), 1)
+    dataset.ReconstructionDiameter = plan.fov_mm
+    dataset.DistanceSourceToPatient = SOURCE_RADIUS_MM
+    dataset.GantryDetectorTilt = 0.0
+    dataset.TableHeight = 0.0
+    dataset.RotationDirection = "CW"
+    dataset.RevolutionTime = plan.rotation_ms * 1e-3
+    dataset.TotalCollimationWidth = plan.collimation_mm
+    dataset.ConvolutionKernel = f"Gauss{plan.kernel_cutoff:g}"
+    dataset.ProtocolName = plan.plan_id[:64]
+    dataset.ContrastBolusAgent = ""
+    dataset.ScanOptions = "ECG_STEP"
+    dataset.SliceThickness = plan.slice_thickness_mm
+    z = round(float(volume.z_mm[index]), 4)
+    dataset.ImagePositionPatient = [round(volume.x0_mm, 5), round(volume.y0_mm, 5), z]
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]  # columns run to the patient's left: image left is right
+    dataset.PixelSpacing = [volume.pixel_mm, volume.pixel_mm]
+    dataset.SliceLocation = z
+
+
+def _describe_beat(dataset: Dataset, cardiac: CardiacTags) -> None:
+    """Add the beat as standard extended attributes: not of the CT Image IOD, and read by everybody."""
+    dataset.TriggerTime = round(cardiac.trigger_time_ms, 3)
+    dataset.NominalInterval = round(cardiac.nominal_interval_ms)
+    dataset.HeartRate = round(cardiac.heart_rate_bpm)
+    dataset.NominalPercentageOfCardiacPhase = round(cardiac.phase_percent, 3)
+
+
+def _put_pixels(dataset: Dataset, volume: StudyVolume, index: int) -> None:
+    """Store the HU of a slice as 12 bit in 16, and as whole numbers, as scanners do."""
+    stored = np.clip(np.rint(volume.hu[index]) - INTERCEPT_HU, 0, 4095).astype("<u2")
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = stored.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = 0
+    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = INTERCEPT_HU, 1, "HU"
+    dataset.WindowCenter, dataset.WindowWidth = 130, 700
+    dataset.PixelData = stored.tobytes()
+
+
+def write_labels(path: Path, labels: Labels, sources: Sequence[Dataset]) -> Dataset:
+    """Write the vessel territories as a BINARY segmentation of four segments.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    labels
+        uint8 [slice, row, column] as `study.territories` gives them.
+    sources
+        The slices, in the same order, as `write_series` returns them.
+
+    Returns
+    -------
+    Dataset
+        What was written. An artery without a pixel still has its segment.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    algorithm = hd.AlgorithmIdentificationSequence(
+        name=MODEL, version=version("diastole"), family=Code("123104", "DCM", "Morphological Operations")
+    )
+    segments = [
+        SegmentDescription(
+            segment_number=number,
+            segment_label=vessel,
+            segmented_property_category=_ANATOMY,
+            segmented_property_type=VESSEL_CODES[vessel],
+            algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=algorithm,
+            display_color=hd.color.CIELabColor.from_string(_COLOURS[vessel]),
+        )
+        for number, vessel in enumerate(VESSELS, start=1)
+    ]
+    series = str(sources[0].SeriesInstanceUID)
+    segmentation = Segmentation(
+        source_images=list(sources),
+        pixel_array=labels,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=segments,
+        series_instance_uid=generate_uid(entropy_srcs=[series, "territories"]),
+        series_number=100,
+        sop_instance_uid=generate_uid(entropy_srcs=[series, "territories of", str(len(sources))]),
+        instance_number=1,
+        manufacturer="Diastole",
+        manufacturer_model_name=MODEL,
+        software_versions=version("diastole"),
+        device_serial_number="simulated",
+        content_label="TERRITORIES",
+        content_description="Simulated vessel territories, no calcium",
+        series_description="Vessel territories (simulated)",
+    )
+    # highdicom dates by the wall clock and draws a UID: both would make two runs of one seed differ
+    segmentation.ContentDate, segmentation.ContentTime = sources[0].ContentDate, sources[0].ContentTime
+    segmentation.SeriesDate, segmentation.SeriesTime = sources[0].ContentDate, sources[0].ContentTime
+    segmentation.InstanceCreationDate, segmentation.InstanceCreationTime = (
+        sources[0].ContentDate,
+        sources[0].ContentTime,
+    )
+    for item in segmentation.get("ContributingEquipmentSequence", ()):
+        item.ContributionDateTime = f"{sources[0].ContentDate}{sources[0].ContentTime}"
+    organization = generate_uid(entropy_srcs=[series, "dimensions"])
+    segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
+    for item in segmentation.DimensionIndexSequence:
+        item.DimensionOrganizationUID = organization
+    segmentation.save_as(path)
+    return segmentation

@@ -112,7 +112,8 @@ def read_labels(path: Path, volume: Volume) -> Labels:
             value = VESSELS.index(segments[number]) + 1
             target = vessels[_slice_of(_frame_position(dataset, group), volume, path)]
             inside = frame > 0
-            if np.any(target[inside] & (target[inside] != value)):
+            taken = target[inside]
+            if np.any((taken > 0) & (taken != value)):
                 raise SeriesError(f"{path.name} gives one pixel two vessels; make the segments disjoint.")
             target[inside] = value
     except SeriesError:

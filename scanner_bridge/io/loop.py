@@ -1,0 +1,175 @@
+"""The shell: what the bus, the driver, the disk and the clock say goes into the session; its effects go out."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from gating.errors import DeviceError, PeerError, SettingsError
+from gating.io.bus import Heard, Refused
+from gating.messages import Message
+from scanner_bridge.driver import DeviceEvent, DriverFault, ScannerCommand, ScannerReady
+from scanner_bridge.io.audit import AuditLog
+from scanner_bridge.io.guard import Guard
+from scanner_bridge.session import Append, Command, Effect, Publish, Session
+
+MOST_SENDING, MOST_COMMANDS, MOST_RECORDS = 64, 64, 1024
+
+
+class Line(Protocol):
+    """What the loop needs of the bus."""
+
+    async def run(self, hear: Callable[[Heard | Refused], None], link: Callable[[bool, str], None]) -> None:
+        """Stay connected and call back."""
+
+    async def publish(self, message: Message) -> None:
+        """Send one message or raise PeerError."""
+
+
+class Driver(Protocol):
+    """What the loop needs of the driver."""
+
+    async def open(self, events: Callable[[DeviceEvent], None]) -> None:
+        """Connect and call back."""
+
+    async def command(self, command: ScannerCommand) -> None:
+        """Hand one command over or raise DeviceError."""
+
+    async def close(self) -> None:
+        """Beam off, let go."""
+
+
+class BridgeLoop:
+    """One session between one bus, one driver and one audit log, in real time."""
+
+    def __init__(
+        self,
+        session: Session,
+        bus: Line,
+        driver: Driver,
+        audit: AuditLog,
+        *,
+        command_deadline_s: float,
+        tell: Callable[[Message | str], None],
+    ) -> None:
+        self._session, self._bus, self._driver, self._audit = session, bus, driver, audit
+        self._deadline_s, self._tell = command_deadline_s, tell
+        self._sending: set[asyncio.Task[None]] = set()
+        self._commands: asyncio.Queue[ScannerCommand] = asyncio.Queue(maxsize=MOST_COMMANDS)
+        self._records: asyncio.Queue[Append] = asyncio.Queue(maxsize=MOST_RECORDS)
+        self._timer: asyncio.TimerHandle | None = None
+        self._guarded = self._driver_ready = False
+
+    async def run(self, guard: Guard | None) -> None:
+        """Run until something ends it; whatever that is, the driver is closed, which stops the beam."""
+        self._guarded = guard is None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write_records())
+                await self._driver.open(self.sense)
+                tasks.create_task(self._command())
+                tasks.create_task(self._bus.run(self._hear, self._link))
+                if guard is not None:
+                    tasks.create_task(guard.run())
+                self._wake()
+        except* (DeviceError, PeerError, SettingsError) as group:
+            raise group.exceptions[0] from None
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            await self._driver.close()
+
+    # --- what comes in ----------------------------------------------------------------------------------------------
+
+    def _hear(self, heard: Heard | Refused) -> None:
+        now_ns = time.monotonic_ns()
+        if isinstance(heard, Refused):
+            self._perform(self._session.refuse(heard.reason, now_ns))
+        else:
+            self._perform(self._session.hear(heard.message, heard.key_id, now_ns))
+
+    def _link(self, up: bool, text: str) -> None:
+        self._tell(text)
+        if not up:
+            self._perform(self._session.disconnect(text, time.monotonic_ns()))
+
+    def sense(self, event: DeviceEvent) -> None:
+        """Take a word of the scanner; it is ready only while its watchdog holds a line too."""
+        if isinstance(event, ScannerReady | DriverFault):
+            self._driver_ready = isinstance(event, ScannerReady)
+        if not isinstance(event, ScannerReady) or self._guarded:
+            self._perform(self._session.sense(event, time.monotonic_ns()))
+
+    def guard_says(self, word: str) -> None:
+        """Take a word of the watchdog: ready, lost, stopped."""
+        self._tell(f"watchdog: {word}")
+        self._guarded = word == "ready"
+        now_ns = time.monotonic_ns()
+        if not self._guarded:
+            self._perform(self._session.sense(DriverFault(f"watchdog: {word}", now_ns), now_ns))
+            self._guarded = word == "stopped"  # it has said its stop and holds its line still
+        if self._guarded and self._driver_ready:
+            self._perform(self._session.sense(ScannerReady(now_ns), now_ns))
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._perform(self._session.wake(time.monotonic_ns()))
+
+    # --- what goes out ----------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: tuple[Effect, ...]) -> None:
+        """Carry the effects out, in order, and wake the session when it asks for it. Never waits."""
+        for effect in effects:
+            if isinstance(effect, Publish):
+                self._publish(effect.message)
+            elif isinstance(effect, Command):
+                self._commands.put_nowait(effect.command)
+            elif self._records.full():
+                raise SettingsError(
+                    f"The disk of {self._audit.path} does not keep up with the audit log; use a faster one."
+                )
+            else:
+                self._records.put_nowait(effect)
+        if self._timer is not None:
+            self._timer.cancel()
+        delay_s = max(0.0, (self._session.wake_at_ns - time.monotonic_ns()) / 1e9)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _publish(self, message: Message) -> None:
+        self._tell(message)
+        if len(self._sending) >= MOST_SENDING:
+            self._tell(f"not sent, too much is waiting: {type(message).__name__}")
+            return
+        task = asyncio.get_running_loop().create_task(self._send(message))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self._bus.publish(message)
+        except PeerError as error:
+            self._tell(f"not sent: {type(message).__name__} ({error})")
+
+    async def _command(self) -> None:
+        """Hand commands to the driver one by one, each within its deadline; a failure is a fault of the scanner."""
+        while True:
+            command = await self._commands.get()
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    await self._driver.command(command)
+            except (DeviceError, TimeoutError, OSError) as error:
+                self.sense(DriverFault(str(error) or "the driver hangs", time.monotonic_ns()))
+
+    async def _write_records(self) -> None:
+        """Make records durable in a thread, as many at once as are waiting, and tell the session."""
+        while True:
+            batch = [await self._records.get()]
+            while not self._records.empty():
+                batch.append(self._records.get_nowait())
+            try:
+                await asyncio.to_thread(self._audit.append, *(append.record for append in batch))
+            except OSError as error:
+                raise SettingsError(
+                    f"Audit log {self._audit.path} cannot be written ({error.strerror}); make room."
+                ) from error
+            self._perform(self._session.durable(batch[-1].number, time.monotonic_ns()))

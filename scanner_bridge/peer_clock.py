@@ -1,0 +1,73 @@
+"""The gate's clock against the bridge's, by Ping and Pong (Cristian's method: half the round trip is the doubt)."""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from gating.messages import Ping, Pong
+from gating.units import NS_PER_S
+
+REMEMBERED = 8  # pongs; the one with the shortest round trip counts
+OUTSTANDING = 8  # pings without an answer; older ones are forgotten
+DRIFT_PPM = 100  # of two hosts' clocks against each other, assumed for the age of a measurement (hazards.md T3)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One round trip."""
+
+    offset_ns: int  # gate's clock minus bridge's clock, at the middle of the round trip
+    doubt_ns: int  # half the round trip
+    at_ns: int
+
+
+class PeerClock:
+    """Offset and uncertainty of the gate's clock, the best of the last few pongs."""
+
+    def __init__(self, fresh_s: float) -> None:
+        self._fresh_ns = round(fresh_s * NS_PER_S)
+        self._pings: OrderedDict[str, int] = OrderedDict()
+        self._measured: deque[Measurement] = deque(maxlen=REMEMBERED)
+
+    def ping(self, token: str, now_ns: int) -> Ping:
+        """Make the next Ping and remember it."""
+        self._pings[token] = now_ns
+        if len(self._pings) > OUTSTANDING:
+            self._pings.popitem(last=False)
+        return Ping(token=token, at_ns=now_ns)
+
+    def pong(self, pong: Pong, now_ns: int) -> bool:
+        """Take an answer; False if no such Ping is waiting (late, doubled or made up)."""
+        sent_ns = self._pings.pop(pong.token, None)
+        if sent_ns is None or sent_ns != pong.ping_at_ns:
+            return False
+        doubt_ns = (now_ns - sent_ns + 1) // 2
+        newest = Measurement(pong.gate_at_ns - (sent_ns + now_ns) // 2, doubt_ns, now_ns)
+        if self._measured and not self._agrees(newest):
+            self._measured.clear()  # one of the clocks stepped: what was measured before is about another clock
+        self._measured.append(newest)
+        return True
+
+    def _agrees(self, newest: Measurement) -> bool:
+        return all(abs(newest.offset_ns - old.offset_ns) <= newest.doubt_ns + self._doubt_ns(old, newest.at_ns)
+                   for old in self._measured)  # fmt: skip
+
+    @staticmethod
+    def _doubt_ns(measured: Measurement, now_ns: int) -> int:
+        return measured.doubt_ns + (now_ns - measured.at_ns) * DRIFT_PPM // 1_000_000
+
+    def estimate(self, now_ns: int) -> tuple[int, int | None]:
+        """Give offset and uncertainty in ns; uncertainty None when nothing fresh was measured.
+
+        An offset within its own doubt cannot be told from one clock for both, which is what one host has: it counts
+        as zero, so that no instant moves by the jitter of a measurement.
+        """
+        fresh = [one for one in self._measured if now_ns - one.at_ns <= self._fresh_ns]
+        if not fresh:
+            return (self._measured[-1].offset_ns if self._measured and not self._near_zero() else 0, None)
+        best = min(fresh, key=lambda one: self._doubt_ns(one, now_ns))
+        doubt_ns = self._doubt_ns(best, now_ns)
+        return (0 if abs(best.offset_ns) <= doubt_ns else best.offset_ns, doubt_ns)
+
+    def _near_zero(self) -> bool:
+        last = self._measured[-1]
+        return abs(last.offset_ns) <= last.doubt_ns

@@ -1,0 +1,120 @@
+"""Scan range, technique and limits to the AcquisitionPlan, and what it costs the patient."""
+
+from gating.errors import SettingsError
+from gating.messages import AcquisitionPlan
+from scanner_bridge.settings import PlanSettings
+
+PROTOCOL_MAS = 57.0
+"""Tube current-time product of the calcium protocol that the dose rests on: 120 kV prospective, gating.md S72."""
+
+PROTOCOL_MSV = 0.9
+"""Its effective dose, +/- 0.2 mSv, stated with k = 0.014 (gating.md section 4.4, S72)."""
+
+PROTOCOL_KVP = 120
+
+IRRADIATED_CM = 16.0
+"""Length that the protocol irradiates: 4 x 40 mm (usual scan length 128-160 mm, gating.md S76)."""
+
+MSV_PER_MGYCM = 0.014
+MSV_FACTOR_SOURCE = "legacy chest factor k = 0.014 mSv/(mGy cm), behind the mSv figures of gating.md 4.4 [S7]"
+
+
+def half_scan_ms(rotation_ms: float, fan_deg: float, feather_deg: float) -> float:
+    """Give the beam-on time of one single-source half-scan in ms: (180 + fan + feather) / 360 of the rotation.
+
+    References
+    ----------
+    gating.md section 5 item 6; 196 ms at 280 ms rotation with a fan of 52 and a feather of 20 degrees.
+    """
+    return (180.0 + fan_deg + feather_deg) * rotation_ms / 360.0
+
+
+def ctdivol_mgy_per_mas() -> float:
+    """Give CTDIvol per mAs at 120 kV, in mGy, of one slab.
+
+    References
+    ----------
+    gating.md section 4.4, row "120 kV prospective": 57 mAs -> 0.9 mSv with k = 0.014 [S72].
+
+    Our deviations:
+
+    - DLP = 0.9 / 0.014 = 64.3 mGy cm is spread evenly over 16 cm: 4.02 mGy at 57 mAs. A scanner's own table of CTDIvol
+      replaces this figure where there is one.
+    """
+    return PROTOCOL_MSV / MSV_PER_MGYCM / IRRADIATED_CM / PROTOCOL_MAS
+
+
+def plan_from(settings: PlanSettings) -> AcquisitionPlan:
+    """Make the plan that a site's settings describe.
+
+    Raises
+    ------
+    SettingsError
+        If the numbers contradict each other: a feed above the collimation, a half-scan above the cap of one exposure,
+        a dose ceiling below one complete scan, or a voltage without dose figures.
+    """
+    feed_mm = settings.slices_per_step * settings.slice_thickness_mm
+    half_ms = half_scan_ms(settings.rotation_ms, settings.fan_deg, settings.feather_deg)
+    longest_ms = min(settings.max_exposure_ms, half_ms + settings.max_padding_ms)
+    ctdivol_per_ms = ctdivol_mgy_per_mas() * settings.tube_current_ma / 1000.0
+    dlp_per_ms = ctdivol_per_ms * settings.collimation_mm / 10.0
+    msv_per_ms = dlp_per_ms * MSV_PER_MGYCM
+    one_scan_msv = settings.steps * half_ms * msv_per_ms
+    _refuse_contradictions(settings, feed_mm, half_ms, one_scan_msv)
+    return AcquisitionPlan(
+        plan_id=settings.plan_id,
+        patient=settings.patient,
+        table_mm=tuple(settings.first_table_mm + step * feed_mm for step in range(settings.steps)),
+        collimation_mm=settings.collimation_mm,
+        slices_per_step=settings.slices_per_step,
+        slice_thickness_mm=settings.slice_thickness_mm,
+        rotation_ms=settings.rotation_ms,
+        fan_deg=settings.fan_deg,
+        feather_deg=settings.feather_deg,
+        half_scan_ms=half_ms,
+        kvp=settings.kvp,
+        tube_current_ma=settings.tube_current_ma,
+        matrix=settings.matrix,
+        fov_mm=settings.fov_mm,
+        centre_x_mm=settings.centre_x_mm,
+        centre_y_mm=settings.centre_y_mm,
+        kernel_cutoff=settings.kernel_cutoff,
+        ctdivol_mgy_per_ms=ctdivol_per_ms,
+        dlp_mgycm_per_ms=dlp_per_ms,
+        msv_per_ms=msv_per_ms,
+        msv_per_mgycm=MSV_PER_MGYCM,
+        msv_factor_source=MSV_FACTOR_SOURCE,
+        table_move_ms=settings.table_move_ms,
+        max_repeats=settings.max_repeats,
+        max_padding_ms=settings.max_padding_ms,
+        max_exposure_ms=longest_ms,
+        beam_on_limit_ms=settings.steps * (1 + settings.max_repeats) * longest_ms,
+        dose_ceiling_msv=settings.dose_ceiling_msv,
+        settle_s=settings.settle_s,
+        breath_hold_limit_s=settings.breath_hold_limit_s,
+        arm_limit_s=settings.arm_limit_s,
+    )
+
+
+def _refuse_contradictions(settings: PlanSettings, feed_mm: float, half_ms: float, one_scan_msv: float) -> None:
+    """Refuse numbers that no scan could keep; each sentence names the keys of [bridge.plan]."""
+    if feed_mm > settings.collimation_mm:
+        raise SettingsError(
+            f"The plan feeds {feed_mm:g} mm per step under a collimation of {settings.collimation_mm:g} mm and would "
+            "leave gaps; lower slices_per_step in [bridge.plan]."
+        )
+    if half_ms > settings.max_exposure_ms:
+        raise SettingsError(
+            f"A half-scan of {half_ms:.0f} ms is longer than max_exposure_ms = {settings.max_exposure_ms:g}; choose a "
+            "faster rotation_ms or a higher cap in [bridge.plan]."
+        )
+    if settings.kvp != PROTOCOL_KVP:
+        raise SettingsError(
+            f"There are dose figures for {PROTOCOL_KVP} kV only, not for {settings.kvp}; set kvp = {PROTOCOL_KVP} in "
+            "[bridge.plan]."
+        )
+    if one_scan_msv > settings.dose_ceiling_msv:
+        raise SettingsError(
+            f"One complete scan costs {one_scan_msv:.2f} mSv, above dose_ceiling_msv = {settings.dose_ceiling_msv:g}; "
+            "lower tube_current_ma or the number of steps in [bridge.plan]."
+        )

@@ -12,6 +12,7 @@ at half a period a sample at least.
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gating.frontends.frontend import Declaration, SampleBlock
 from gating.settings import SampleClockSettings
@@ -144,7 +145,7 @@ class SampleClock:
                 hull.pop()
             hull.append((x, y))
         middle = sum(x for x, _ in points) / len(points)
-        for (xa, ya), (xb, yb) in zip(hull, hull[1:], strict=False):
+        for (xa, ya), (xb, yb) in pairwise(hull):
             if xa <= middle <= xb:
                 return (yb - ya) / (xb - xa)
         return 0.0

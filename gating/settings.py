@@ -31,6 +31,11 @@ class LeadSettings(Section, frozen=True):
     flat_s: float = 1.0
     rail_samples: int = 3  # in 100 ms (hazards.md E2)
     restore_s: float = 1.0  # a lead must be good for so long before it is trusted again
+    open_ms: float = 120.0  # an open electrode must show itself for so long; a QRS is rough for less
+    open_rough_uv: float = 120.0  # RMS in 20 ms beside a straight line; patients' noise is 15-40 µV
+    open_drift_mv_per_s: float = 6.0  # steadily one way; a T wave's flank is shorter, a patient's wander slower
+    open_offset_uv: float = 6000.0  # off the baseline for 40 ms; no QRS is so high
+    baseline_s: float = 0.5  # how fast the baseline follows
 
 
 class RPeakSettings(Section, frozen=True):

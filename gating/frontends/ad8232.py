@@ -118,9 +118,9 @@ class Ad8232Encoder:
     def encode(self, microvolts: Floats, electrodes_off: Booleans) -> bytes:
         """Encode samples [sample, lead] (II); any electrode off turns the line into `!`."""
         counts = np.clip(np.rint(microvolts[:, 0] / SCALE) + CENTRE, 0, COUNTS).astype(np.int64)
-        off = electrodes_off.any(axis=1)
+        off: list[bool] = np.any(electrodes_off, axis=1).tolist()
         lines = [
-            b"!\r\n" if bad else b"%d\r\n" % count for count, bad in zip(counts.tolist(), off.tolist(), strict=True)
+            b"!\r\n" if bad else b"%d\r\n" % count for count, bad in zip(counts.tolist(), off, strict=True)
         ]
         begin = b"" if self._begun else b"\r\n"  # a line end first, so that the first sample counts
         self._begun = True

@@ -130,7 +130,7 @@ class CytonEncoder:
         self._samples_per_block = samples_per_block  # always 1
         self._counter = 0
 
-    def encode(self, microvolts: Floats, electrodes_off: Booleans) -> bytes:
+    def encode(self, microvolts: Floats, electrodes_off: Booleans) -> bytes:  # noqa: ARG002 - no flags on this box
         """Encode samples [sample, lead] (I, II, V1); the box has no lead-off flags to put in."""
         counts = np.clip(np.rint(microvolts / SCALE), -COUNTS, COUNTS).astype(np.int64)
         packets = []

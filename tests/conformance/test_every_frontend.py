@@ -1,6 +1,7 @@
 """Every ECG box's codec keeps the same promises: total, independent of the cut, soon back in step, nothing invented."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_every_prefix_gives_a_prefix(frontend: Frontend) -> None:
 def test_any_bytes_in_any_pieces_are_survived(frontend: Frontend, data: bytes, cuts: list[int]) -> None:
     """No exception, the same answer for every cut, and the same account of what was skipped."""
     ends = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    pieces = [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    pieces = [data[a:b] for a, b in pairwise(ends)]
     assert _decoded(frontend, data) == _decoded(frontend, *pieces)
 
 
@@ -132,7 +133,7 @@ def test_flipped_bits_never_raise_nor_reorder(frontend: Frontend, bits: list[int
         data[bit // 8 % len(data)] ^= 1 << bit % 8
     blocks, _ = _decoded(frontend, bytes(data))
     ends = [(first, first + len(rows)) for first, _, rows, _ in blocks]
-    assert all(end <= first for (_, end), (first, _) in zip(ends, ends[1:], strict=False))
+    assert all(end <= first for (_, end), (first, _) in pairwise(ends))
 
 
 @EVERY

@@ -1,6 +1,7 @@
 """Sample times: right within a millisecond whatever the blocks and the bursts, monotone, honest about age."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_samples_are_timed_within_a_millisecond(samples: int, drift_ppm: float, 
 def test_time_never_goes_back(samples: int) -> None:
     """Each block begins after the one before ended, from the first block on."""
     _, _, answers = _run(samples, 50.0, seed=7)
-    for before, after in zip(answers, answers[1:], strict=False):
+    for before, after in pairwise(answers):
         assert after.first_at_ns > before.newest_at_ns
         assert after.newest_at_ns == pytest.approx(after.first_at_ns + (samples - 1) * after.period_ns, abs=1)
 

@@ -30,7 +30,7 @@ TRUNCATE_SD = 2.0  # draws beyond are redrawn at the edge: a rest phase outside 
 
 _CONTRACTION_AT_MS = 30.0  # begin of contraction after R
 _SYSTOLIC_REST_MS = 78.0  # all positions within 1 mm: RCA 76 +- 34, left 80 +- 25 (Shechter 2005, PMC2396325)
-_SLOW_MS = 60.0  # late ejection and isovolumic relaxation creep for so long on either side of the peak
+_SLOW_MS = 100.0  # late ejection and isovolumic relaxation creep for so long on either side of the peak
 _ROUND_MS = 10.0  # the creep's turn at the peak
 _SHORTEST_FILLING_MS = 60.0  # an early diastolic rest at a fast rate leaves at least this for early filling
 _ATRIAL_SHARE = 0.22  # of the stroke that the atrial contraction gives back last
@@ -107,11 +107,17 @@ class _Events:
     atrial: Floats
     filled: Floats
     drift_share: Floats
+    atrial_share: Floats
 
     def of(self, beats: NDArray[np.intp]) -> "_Events":
         """Pick the events of some beats."""
         return _Events(
-            self.peak[beats], self.relaxed[beats], self.atrial[beats], self.filled[beats], self.drift_share[beats]
+            peak=self.peak[beats],
+            relaxed=self.relaxed[beats],
+            atrial=self.atrial[beats],
+            filled=self.filled[beats],
+            drift_share=self.drift_share[beats],
+            atrial_share=self.atrial_share[beats],
         )
 
 
@@ -123,12 +129,16 @@ def _events(side: _Side, rr_before_ms: Floats, rr_ms: Floats, rest: RestOffsets)
     relaxed = 541.0 - 2.2 * rate_bpm + side.relaxed_ms + 0.16 * rr + rest.diastole_ms
     relaxed = np.maximum(relaxed, peak + _SYSTOLIC_REST_MS / 2 + _SHORTEST_FILLING_MS)
     atrial = rr_ms - side.atrial_ms + rest.diastole_ms
+    expected = np.clip(_MAX_DRIFT_PER_MS * (atrial + rr - rr_ms - relaxed), 0.0, _MAX_DRIFT_SHARE)
+    drift_share = np.clip(_MAX_DRIFT_PER_MS * (atrial - relaxed), 0.0, expected)
     return _Events(
         peak=peak,
         relaxed=relaxed,
         atrial=atrial,
         filled=rr_ms + 10.0,
-        drift_share=np.clip(_MAX_DRIFT_PER_MS * (atrial - relaxed), 0.0, _MAX_DRIFT_SHARE),
+        drift_share=drift_share,
+        # early filling leaves room for the drift it expects; what does not come of it the atrium gives back
+        atrial_share=_ATRIAL_SHARE + expected - drift_share,
     )
 
 
@@ -143,9 +153,9 @@ def _curve(t_ms: Floats, beat: _Events, stroke_mm: float) -> Floats:
     beats = (
         risen
         + (creep - _creep(from_peak) / stroke_mm)
-        - (1.0 - creep - _ATRIAL_SHARE - beat.drift_share) * fallen
+        - (1.0 - creep - beat.atrial_share - beat.drift_share) * fallen
         - beat.drift_share * drift
-        - _ATRIAL_SHARE * _step((t_ms - beat.atrial) / (beat.filled - beat.atrial))
+        - beat.atrial_share * _step((t_ms - beat.atrial) / (beat.filled - beat.atrial))
     )
     return np.asarray(beats.sum(axis=-1))
 
@@ -167,7 +177,7 @@ class MotionClock:
 
     - The systolic rest is centred at 255 + 0.12 RR ms (Mao 2001, onsets + 50 ms) and 78 ms long at every rate
       (Shechter 2005, PMC2396325: within 1 mm RCA 76, left 80 ms): instead of a plateau, which made it 100-150 ms, the
-      last 60 ms before and the first 60 ms after the peak creep at about 29 mm/s.
+      last 100 ms before and the first 100 ms after the peak creep at about 29 mm/s at most.
     - Systole and early filling follow the interval *before* the beat, the atrial kick the beat's own: the heart
       cannot know when its next beat comes. Both are the same in a steady rhythm.
     - Left E0 = 71, A = 142 (was 64, 135): the rest vanishes at 91 bpm instead of 95, its centre stays.

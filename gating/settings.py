@@ -111,25 +111,30 @@ class GateSettings(Section, frozen=True):
 
 
 class MqttSettings(Section, frozen=True):
-    """The broker."""
+    """The broker. Relative paths count from the site file's folder.
+
+    `{role}` in `username` and `password_file` becomes gate, bridge, operator or monitor: one site file then serves all
+    processes, each as a user of its own, as a broker with an access list wants it.
+    """
 
     host: str = "127.0.0.1"
     port: int = 1883
     username: str | None = None
-    password_file: str | None = None
+    password_file: str | None = None  # its first line
     tls_ca_file: str | None = None
+    users_file: str | None = None  # for `diastole broker`: `user:argon2-hash` lines; None: anonymous, loopback only
 
 
 class KeySettings(Section, frozen=True):
     """Where the keys lie: the own private key and the peers' public keys."""
 
-    folder: str = "keys"  # <role>.key (own, mode 0600) and <role>.pub
+    folder: str = "keys"  # <role>.key (own, mode 0600) and <role>.pub; relative to the site file's folder
 
 
 class SerialSettings(Section, frozen=True):
     """The serial port of the ECG box."""
 
-    port: str
+    port: str  # a name that stays: /dev/serial/by-id/...
     baud: int | None = None  # None: what the frontend declares
 
 

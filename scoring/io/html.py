@@ -24,19 +24,20 @@ h1 { font-size: 22px; margin: 0; } h2 { font-size: 15px; margin: 24px 0 8px; bor
 header { display: flex; justify-content: space-between; align-items: baseline; gap: 12px; flex-wrap: wrap; }
 .badge { border: 2px solid #9a6700; color: #7a5200; border-radius: 4px; padding: 0 8px; font-weight: 700; }
 .statement { color: #57606a; margin: 2px 0 14px; }
-.cards { display: grid; grid-template-columns: 1.3fr 1fr 1fr 1fr; gap: 10px; }
+.cards { display: grid; grid-template-columns: minmax(0, 1.3fr) repeat(3, minmax(0, 1fr)); gap: 10px; }
 .card { border: 1px solid #d0d7de; border-radius: 6px; padding: 8px 12px; }
-.card b { display: block; font-size: 26px; line-height: 1.25; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.card b { display: block; font-size: 24px; line-height: 1.25; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .card.first b { font-size: 38px; } .card small { color: #57606a; }
 .refused { border: 2px solid #b42318; border-radius: 6px; padding: 8px 14px; margin: 12px 0; }
 .refused strong { color: #b42318; } .refused ul { margin: 4px 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 3px 8px; border-bottom: 1px solid #eaeef2; }
 th { color: #57606a; font-weight: 600; } th:first-child, td:first-child { text-align: left; }
+td { white-space: nowrap; } .settings td { white-space: normal; overflow-wrap: anywhere; }
 tr.total td { font-weight: 700; border-top: 2px solid #1b1f24; }
 .settings td, .settings th { text-align: left; padding: 1px 8px; font-size: 12px; }
 .columns { display: grid; grid-template-columns: 1fr 1fr; gap: 0 24px; align-items: start; }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: 12px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(175px, 1fr)); gap: 12px; }
 figure { margin: 0; border: 1px solid #d0d7de; border-radius: 6px; overflow: hidden; break-inside: avoid; }
 figure img { display: block; width: 100%; height: auto; background: #000; }
 figcaption { padding: 5px 8px 7px; font-size: 12px; line-height: 1.4; }
@@ -46,14 +47,18 @@ ul.notes { margin: 4px 0; padding-left: 18px; } .hint { color: #57606a; font-siz
 footer { margin-top: 24px; color: #57606a; font-size: 12px; border-top: 1px solid #d0d7de; padding-top: 6px; }
 @media (max-width: 640px) { .cards { grid-template-columns: 1fr 1fr; } .columns { grid-template-columns: 1fr; } }
 @media print { @page { size: A4; margin: 12mm; } body { padding: 0; max-width: none; font-size: 11px; }
-  .figures { grid-template-columns: repeat(4, 1fr); } h2 { break-after: avoid; } tr { break-inside: avoid; }
-  * { print-color-adjust: exact; } }
+  .card b { font-size: 18px; } .card.first b { font-size: 28px; } h2 { margin-top: 12px; break-after: avoid; }
+  .figures { grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 8px; }
+  figcaption, figcaption b { font-size: 9.5px; } figcaption { padding: 3px 6px; }
+  th, td { padding: 1px 8px; } .settings td, .settings th { font-size: 9.5px; padding: 0 6px; }
+  tr { break-inside: avoid; } * { print-color-adjust: exact; } }
 """
 
 
 def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None) -> str:
     """Render the page; the numbers come from the report, the pictures from the volume and the lesions."""
     lesions: tuple[Lesion, ...] = () if isinstance(outcome, Refusal) else outcome.lesions
+    others: tuple[Lesion, ...] = () if isinstance(outcome, Refusal) else outcome.candidates
     badge = '<span class="badge">SIMULATED</span>' if report.simulated else ""
     body = [
         f"<header><h1>Coronary calcium score</h1>{badge}</header>",
@@ -61,9 +66,11 @@ def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None)
         _reasons(report),
         _cards(report) if report.status == "scored" else "",
         _vessel_table(report),
-        _figures(report.lesions, lesions, volume),
+        _figures("Pictures", report.lesions, lesions, volume),
         _lesion_table("Lesions", report.lesions, len(report.lesions)),
         _candidates(report),
+        # with a total, what lies outside the map is bone and the like; without one, a reader needs to see it
+        "" if report.status == "scored" else _figures("Pictures of candidates", report.candidates, others, volume),
         _list("Notes", report.notes),
         _facts(report),
     ]
@@ -95,9 +102,9 @@ def _cards(report: ScoreReport) -> str:
     grade = (report.cac_drs or "").removeprefix("CAC-DRS ")
     cards = (
         ("card first", report.score.shown or "", "Agatston score"),
-        ("card", report.category or "", "class"),
+        ("card", report.category or "", "Class"),
         ("card", grade, "CAC-DRS"),
-        ("card", volume, f"volume ({report.score.volume_mode})"),
+        ("card", volume, f"Volume ({report.score.volume_mode})"),
     )
     inner = "".join(
         f'<div class="{kind}"><small>{escape(name)}</small><b>{escape(text)}</b></div>' for kind, text, name in cards
@@ -128,7 +135,7 @@ def _vessel_table(report: ScoreReport) -> str:
     return f"<h2>Vessels</h2><table>{head}{''.join(rows)}</table>"
 
 
-def _figures(entries: Sequence[LesionEntry], lesions: Sequence[Lesion], volume: Volume | None) -> str:
+def _figures(title: str, entries: Sequence[LesionEntry], lesions: Sequence[Lesion], volume: Volume | None) -> str:
     """Picture of every lesion, the island outlined."""
     if not entries or volume is None:
         return ""
@@ -137,20 +144,22 @@ def _figures(entries: Sequence[LesionEntry], lesions: Sequence[Lesion], volume: 
         data = base64.b64encode(lesion_picture(volume, lesion)).decode()
         index = main_slice(lesion)
         vessel = entry.vessel or "no vessel"
-        spans = f"{len({island.slice for island in entry.islands})} slice(s)"
+        count = len({island.slice for island in entry.islands})
+        spans = "1 slice" if count == 1 else f"{count} slices"
         figures.append(
             f'<figure><img width="320" height="320" alt="Lesion {entry.number}, {escape(vessel)}, slice {index + 1}" '
             f'src="data:image/png;base64,{data}"><figcaption><b>{_dot(entry.vessel)}{entry.number} · '
             f"{escape(vessel)} · {entry.agatston:.1f}</b><br>"
-            f"{spans}, shown slice {index + 1} at {volume.positions_mm[index]:.1f} mm<br>"
+            f"{spans}; here {index + 1}, at {volume.positions_mm[index]:.1f} mm<br>"
             f"peak {entry.peak_hu:.0f} HU, weight {entry.weight}</figcaption></figure>"
         )
     left = len(entries) - len(figures)
     more = f" The first {MAX_PICTURES} are shown; {left} more stand in the table." if left else ""
     hint = (
-        f"Window {WINDOW_WIDTH_HU:.0f} / {WINDOW_CENTRE_HU:.0f} HU; the outline runs outside the counted pixels.{more}"
+        f"Window {WINDOW_WIDTH_HU:.0f} / {WINDOW_CENTRE_HU:.0f} HU; the outline runs outside the counted pixels. "
+        f"Agatston score behind each name. x to the left, y to the back, z to the head.{more}"
     )
-    return f'<h2>Pictures</h2><p class="hint">{hint}</p><div class="figures">{"".join(figures)}</div>'
+    return f'<h2>{title}</h2><p class="hint">{hint}</p><div class="figures">{"".join(figures)}</div>'
 
 
 def _lesion_table(title: str, entries: Sequence[LesionEntry], limit: int) -> str:
@@ -162,7 +171,7 @@ def _lesion_table(title: str, entries: Sequence[LesionEntry], limit: int) -> str
         slices = sorted({island.slice + 1 for island in entry.islands})
         span = f"{slices[0]}–{slices[-1]}" if len(slices) > 1 else f"{slices[0]}"
         area = sum(island.area_mm2 for island in entry.islands)
-        x, y, z = entry.centre_mm
+        x, y, z = (round(value, 1) + 0.0 for value in entry.centre_mm)  # + 0.0: never minus zero
         rows.append(
             f"<tr><td>{_dot(entry.vessel)}{entry.number}</td><td>{escape(entry.vessel or '–')}</td><td>{span}</td>"
             f"<td>{area:.1f}</td><td>{entry.peak_hu:.0f}</td><td>{entry.weight}</td><td>{entry.agatston:.1f}</td>"
@@ -170,7 +179,7 @@ def _lesion_table(title: str, entries: Sequence[LesionEntry], limit: int) -> str
         )
     head = (
         "<tr><th>No.</th><th>Vessel</th><th>Slices</th><th>Area mm²</th><th>Peak HU</th><th>Weight</th>"
-        "<th>Agatston</th><th>Volume mm³</th><th>Centre mm (left, posterior, head)</th></tr>"
+        "<th>Agatston</th><th>Volume mm³</th><th>Centre x, y, z mm</th></tr>"
     )
     return f"<h2>{title}</h2><table>{head}{''.join(rows)}</table>"
 

@@ -14,11 +14,11 @@ WINDOW_CENTRE_HU, WINDOW_WIDTH_HU = 50.0, 350.0  # mediastinal window
 MIN_SIDE_MM = 60.0  # of the cut-out: enough to see where in the heart it lies
 PICTURE_PX = 320
 VESSEL_COLOURS: dict[str | None, str] = {
-    "LM": "#e6194b",
-    "LAD": "#f58231",
+    "LM": "#e649d0",
+    "LAD": "#f26419",
     "LCX": "#3cb44b",
     "RCA": "#3d8bfd",
-    None: "#c060ff",
+    None: "#e0b400",
 }
 
 

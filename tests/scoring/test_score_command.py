@@ -104,7 +104,9 @@ def test_without_a_map_the_exit_code_is_one_and_the_reason_is_told(
     assert "No vessel map" in capfd.readouterr().err
     found = json.loads((tmp_path / "score.json").read_bytes())
     assert (found["status"], found["score"]["total"], len(found["candidates"])) == ("no-total", None, 2)
-    assert "Candidates, not scored" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "Candidates, not scored" in page
+    assert page.count("data:image/png;base64,") == 2, "a reader needs to see the candidates"
     assert diastole.main([*arguments, "--all-islands"]) == 0
     assert json.loads((tmp_path / "score.json").read_bytes())["score"]["by_vessel"]["unassigned"]["agatston"] == 9.0
 

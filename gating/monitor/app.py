@@ -188,6 +188,7 @@ def bind(settings: MonitorSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(16)  # from now on a page may come: the address is told before the server runs
     except (OSError, OverflowError) as error:
         listener.close()
         raise SettingsError(

@@ -188,6 +188,7 @@ class PageModel:
         gate, rhythm = self._gate, self._rhythm
         if gate is None:
             return None
+        known = gate.heart_rate_bpm is not None  # else the figures are those of an earlier rhythm
         return PageGate(
             boot=gate.boot,
             age_ms=ms_from_ns(now_ns - self._gate_arrived_ns),
@@ -201,8 +202,8 @@ class PageModel:
             sample_age_ms=gate.sample_age_ms,
             heart_rate_bpm=gate.heart_rate_bpm,
             rr_interval_ms=gate.rr_interval_ms,
-            sd_rr_ms=None if rhythm is None else rhythm.sd_rr_ms,
-            premature=None if rhythm is None or rhythm.beats == 0 else rhythm.premature,
+            sd_rr_ms=rhythm.sd_rr_ms if rhythm is not None and known else None,
+            premature=rhythm.premature if rhythm is not None and known else None,
             steadiness=gate.steadiness,
             crc_errors=gate.crc_errors,
             lost_samples=gate.lost_samples,

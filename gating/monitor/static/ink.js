@@ -50,7 +50,7 @@ export function drawPulse(g, strip, lane, note) {
   const pulse = 1000 * lane.perUv;
   const foot = Math.min(lane.zero, lane.top + lane.height - 4 * ratio);
   const left = margin - 0.45 * margin;
-  g.strokeStyle = ink.dim;
+  g.strokeStyle = note ? "transparent" : ink.dim; // a lead that is not trusted has no scale, but a reason
   g.lineWidth = 1.5 * ratio;
   g.beginPath();
   g.moveTo(left - 0.1 * margin, foot);
@@ -66,6 +66,10 @@ export function drawPulse(g, strip, lane, note) {
   g.fillStyle = note ? ink.odd : ink.text;
   g.font = `600 ${size}px ${FONT}`;
   g.fillText((note ? "! " : "") + lane.name, 6 * ratio, lane.top + size + 4 * ratio);
+  if (!note) return;
+  g.font = `${Math.round(0.8 * fontPx)}px ${FONT}`;
+  const room = margin - 8 * ratio;
+  if (g.measureText(note).width <= room) g.fillText(note, 6 * ratio, lane.top + size + 1.2 * fontPx); // else the banner says it
 }
 
 const FONT = "Inter, 'Segoe UI', 'Liberation Sans', Arial, sans-serif";

@@ -163,14 +163,15 @@ function pickLead(i) {
 }
 
 function showScale() {
-  const { gain, speed } = sweep.settings;
+  const { speed } = sweep.settings;
+  const gain = sweep.gain;
   $("gain").textContent = `${gain} mm/mV`;
   $("speed-value").textContent = `${speed} mm/s`;
   $("scale").textContent = `${speed} mm/s · ${gain} mm/mV · 0.5 Hz high-pass`;
 }
 
 function stepGain(by) {
-  const at = Math.min(GAINS.length - 1, Math.max(0, GAINS.indexOf(sweep.settings.gain) + by));
+  const at = Math.min(GAINS.length - 1, Math.max(0, GAINS.indexOf(sweep.gain) + by));
   sweep.set({ gain: GAINS[at] });
   keep("gain", GAINS[at]);
   showScale();
@@ -239,12 +240,16 @@ $("calibration-done").onclick = () => $("calibration").close();
 $("calibration-reset").onclick = () => setPxPerMm(CSS_PX_PER_MM);
 $("card-width").oninput = (event) => setPxPerMm(Number(event.target.value) / CARD_MM);
 
-const gain = recall("gain", 10);
+const gain = recall("gain", null);
 const speed = recall("speed", 25);
 const pxPerMm = recall("px_per_mm", CSS_PX_PER_MM);
-sweep.set({ gain: GAINS.includes(gain) ? gain : 10, speed: SPEEDS.includes(speed) ? speed : 25 });
+sweep.set({ gain: GAINS.includes(gain) ? gain : null, speed: SPEEDS.includes(speed) ? speed : 25 });
 setPxPerMm(pxPerMm > 1 && pxPerMm < 40 ? pxPerMm : CSS_PX_PER_MM);
-showScale();
-new ResizeObserver(() => sweep.resize()).observe($("strip-box"));
-sweep.resize();
+function fit() {
+  sweep.resize();
+  showScale();
+}
+
+new ResizeObserver(fit).observe($("strip-box"));
+fit();
 requestAnimationFrame(frame);

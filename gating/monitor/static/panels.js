@@ -12,6 +12,21 @@ function put(id, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// A figure among the numerals; an unknown one is quieter.
+function figure(id, value) {
+  put(id, number(value));
+  $(id).classList.toggle("unknown", value === null || value === undefined);
+}
+
+// What a screen reader says: the word and the reason, but not every tenth of a second anew.
+function speak(view) {
+  const key = `${view.word} ${view.reason.replace(/[\d.]+/g, "")}`;
+  const node = $("spoken");
+  if (node.dataset.key === key) return;
+  node.dataset.key = key;
+  node.textContent = `${view.word}. ${view.reason}`;
+}
+
 function number(value, digits = 0) {
   return value === null || value === undefined ? "--" : value.toFixed(digits);
 }
@@ -23,6 +38,7 @@ export function showPanels(state, view, gateNow) {
   body.classList.toggle("scanner-silent", view.lost || view.scannerSilent);
   put("word", view.word);
   put("reason", view.reason);
+  speak(view);
   document.title = `${view.word} · Diastole`;
   $("simulated").hidden = !state?.simulated;
   showHeart(state, view);
@@ -35,10 +51,10 @@ export function showPanels(state, view, gateNow) {
 
 function showHeart(state, view) {
   const gate = view.noData ? null : state?.gate;
-  put("hr", number(gate?.heart_rate_bpm));
-  put("rr", number(gate?.rr_interval_ms));
-  put("sd", number(gate?.sd_rr_ms));
-  put("premature", number(gate?.premature));
+  figure("hr", gate?.heart_rate_bpm);
+  figure("rr", gate?.rr_interval_ms);
+  figure("sd", gate?.sd_rr_ms);
+  figure("premature", gate?.premature);
   $("premature").classList.toggle("odd", Boolean(gate?.premature));
 }
 

@@ -6,6 +6,8 @@ import { bandStyle, drawBand, drawGrid, drawMark, drawPulse, drawRMark, palette 
 
 const AHEAD_MS = 1200; // erase bar: wide enough for the window that is planned within this beat
 const AHEAD_SHARE = 0.3; // of the sweep, at most
+const ZERO_AT = 0.62; // where 0 mV lies in its lane
+const BACK_MS = 150;
 const MAX_DELAY_MS = 600; // the head never waits longer for its samples
 const LABEL_MS_PX = 70; // half a label, in CSS pixels: how far a band or mark reaches beyond itself
 
@@ -17,7 +19,7 @@ export class Sweep {
     this.bands = new Map();
     this.marks = new Map();
     this.stamps = new Map();
-    this.settings = { pxPerMm: 96 / 25.4, speed: 25, gain: 10, main: null };
+    this.settings = { pxPerMm: 96 / 25.4, speed: 25, gain: null, main: null }; // gain null: by itself
     this.head = null; // gate time up to which the trace is drawn
     this.delay = 120; // ms that the head stays behind now, so that it moves evenly
     this.grey = false;
@@ -58,17 +60,23 @@ export class Sweep {
     const main = names.includes(this.settings.main) ? this.settings.main : names[0];
     const others = names.filter((name) => name !== main).slice(0, 2);
     const share = others.length ? 0.6 : 1;
-    const lanes = main === undefined ? [] : [{ name: main, top: 0, height: share * this.height, gain: this.settings.gain }];
+    this.gain = this.settings.gain ?? this.ownGain(share * this.height);
+    const lanes = main === undefined ? [] : [{ name: main, top: 0, height: share * this.height, gain: this.gain }];
     others.forEach((name, i) => {
       const height = ((1 - share) * this.height) / others.length;
-      lanes.push({ name, top: share * this.height + i * height, height, gain: this.settings.gain / 2 });
+      lanes.push({ name, top: share * this.height + i * height, height, gain: this.gain / 2 });
     });
     for (const lane of lanes) {
       lane.index = names.indexOf(lane.name);
-      lane.zero = lane.top + (lane.index === names.indexOf(main) ? 0.62 : 0.6) * lane.height;
+      lane.zero = lane.top + ZERO_AT * lane.height;
       lane.perUv = (lane.gain * this.mm) / 1000;
     }
     return lanes;
+  }
+
+  // 10 mm/mV, or twice that where the strip is high enough for 1.5 mV: a wall is read from three metres.
+  ownGain(laneHeight) {
+    return ZERO_AT * laneHeight - 3 * this.fontPx > 1.5 * 20 * this.mm ? 20 : 10;
   }
 
   makeGround() {
@@ -165,7 +173,7 @@ export class Sweep {
       this.paintMargin();
       this.paint(end - this.sweepMs, end);
     } else if (this.head > before) {
-      this.paint(before - 2 / this.perMs, end);
+      this.paint(before - BACK_MS, end); // so far back that a fresh R mark gets its final place
     }
   }
 
@@ -209,7 +217,10 @@ export class Sweep {
     }
     for (const lane of this.lanes) this.paintTrace(lane, from, to, place);
     for (const { thing } of this.marks.values()) {
-      if (thing.r_ms > from - pad && thing.r_ms < to + pad && thing.r_ms <= this.head) drawRMark(g, this, thing, place, this.peakY(thing.r_ms));
+      if (thing.r_ms > from - pad && thing.r_ms < to + pad && thing.r_ms <= this.head) {
+        const peak = this.peakY(thing.r_ms);
+        if (peak !== null) drawRMark(g, this, thing, place, peak);
+      }
     }
     for (const { thing } of this.stamps.values()) {
       if (thing.ms > from - pad && thing.ms < to + pad) drawMark(g, this, thing, place);
@@ -248,23 +259,21 @@ export class Sweep {
       }
       const ink = palette(this.grey);
       this.context.strokeStyle = bad ? ink.badTrace : lane.top === 0 ? ink.trace : ink.smallTrace;
-      this.context.lineWidth = (lane.top === 0 ? 2 : 1.5) * this.ratio;
+      this.context.lineWidth = (bad ? 1 : lane.top === 0 ? 2 : 1.5) * this.ratio;
       this.context.lineJoin = "round";
-      this.context.setLineDash(bad ? [3 * this.ratio, 4 * this.ratio] : []);
       this.context.stroke();
-      this.context.setLineDash([]);
     }
   }
 
-  // Height of the main lead's highest point near a time: where its R mark goes.
+  // Height of the main lead's highest point near a time: where its R mark goes; null where there is no trace.
   peakY(ms) {
     const lane = this.lanes[0];
-    let top = lane.zero;
+    let top = null;
     const last = this.traces.from(ms + 30);
     for (let n = this.traces.from(ms - 30); n < last; n++) {
       const value = this.traces.values[lane.index][this.traces.slot(n)];
-      if (!Number.isNaN(value)) top = Math.min(top, lane.zero - value * lane.perUv);
+      if (!Number.isNaN(value)) top = Math.min(top ?? Infinity, lane.zero - value * lane.perUv);
     }
-    return Math.max(top, lane.top + 3.2 * this.fontPx);
+    return top === null ? null : Math.max(top, lane.top + 3.2 * this.fontPx);
   }
 }

@@ -327,7 +327,7 @@ class Gate:
         if self._signal_reasons:
             self._good_beats = 0
 
-    def _watch(self, now_ns: int) -> list[Message] | tuple[Message, ...]:
+    def _watch(self, now_ns: int) -> tuple[Message, ...]:
         """Judge the signal at this instant, inhibit or take the inhibit back, and say the status when it is due."""
         self._judge_signal(now_ns)
         out: list[Message] = []
@@ -357,7 +357,7 @@ class Gate:
                     hold_began_at_ns=self._hold_began_at_ns,
                 )
             )
-        return out
+        return tuple(out)
 
     def _forget(self) -> None:
         self._beats.forget()

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
-from scanner_bridge.drivers.gantry_wire import GantryClient
 
 from gating.gate import Gate
-from gating.messages import AcquisitionPlan, GateStatus, Message, OperatorRequest, Permission, ScannerStatus, Trigger
+from gating.messages import AcquisitionPlan, Message, OperatorRequest, Permission, Trigger
 from gating.settings import GateSettings
 from gating.units import NS_PER_MS, NS_PER_S, Nanoseconds
 from scanner_bridge.driver import Capabilities
+from scanner_bridge.drivers.gantry_wire import GantryClient
 from scanner_bridge.session import Append, Command, Effect, Publish, Session
 from scanner_bridge.settings import BridgeSettings
 from simulators.ecg_box import EcgBox
 from simulators.gantry import BeamTruth, Gantry
+from simulators.operator import Operator
 
 KEYS = {"gate-key": "gate", "bridge-key": "bridge", "operator-key": "operator"}
 START_NS = 1_000 * NS_PER_S
-OVER = {"complete", "ended", "fault"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class VirtualRun:
 class VirtualScan:
     """One scan in virtual time; `run` gives the VirtualRun.
 
-    The operator arms as soon as the gate is ready and begins the hold when the patient does, at `hold_begins_at_s`.
+    The operator begins the hold when the patient does, at `hold_begins_at_s` of patient time.
     """
 
     def __init__(
@@ -106,33 +106,26 @@ class VirtualScan:
         self._rng = rng
         self._faults = faults or BusFaults()
         self._started_at_ns = started_at_ns
-        self._hold_at_ns = started_at_ns + round(hold_begins_at_s * NS_PER_S)
+        self._operator = Operator(started_at_ns + round(hold_begins_at_s * NS_PER_S))
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
         self._count = 0
         self._delivered_at: dict[tuple[str, str], int] = {}
-        self._status: ScannerStatus | None = None
-        self._armed_by_operator = self._hold_begun = False
         self._old: list[Permission] = []
         self.result = VirtualRun(plan=plan, started_at_ns=started_at_ns)
 
     def run(self, limit_s: float = 60.0) -> VirtualRun:
         """Run until the session is over, or `limit_s` of patient time have passed."""
         now_ns, end_ns = self._started_at_ns, self._started_at_ns + round(limit_s * NS_PER_S)
-        self._to_gantry(self._client.connect(now_ns), now_ns)
+        self._to_gantry(self._client.hello(now_ns), now_ns)
         self._do(self._session.wake(now_ns), now_ns)
         while True:
             now_ns, act = self._next(now_ns)
-            if now_ns > end_ns or self._is_over(now_ns):
+            if now_ns > end_ns or self._operator.is_done(now_ns):
                 break
             act(now_ns)
         self.result.ended_at_ns = now_ns
         self.result.beams = list(self._gantry.drain_truth())
         return self.result
-
-    def _is_over(self, now_ns: int) -> bool:
-        """Tell whether the session is over and its last messages have come."""
-        status = self._status
-        return status is not None and status.state in OVER and now_ns - status.at_ns > 300 * NS_PER_MS
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -144,6 +137,7 @@ class VirtualScan:
             (self._client.wake_at_ns, self._wake_client),
             (self._gate.wake_at_ns, self._wake_gate),
             (self._session.wake_at_ns, self._wake_session),
+            (self._operator.wake_at_ns, self._wake_operator),
         ]
         due, act = min(((at, act) for at, act in wakes if at is not None), key=lambda one: one[0])
         if self._events and self._events[0][0] <= due:
@@ -233,7 +227,7 @@ class VirtualScan:
             if place == "gate":
                 self._gate_call("hear", message, now_ns)
             elif place == "operator":
-                self._operate(message, now_ns)
+                self._operate(self._operator.hear(message, now_ns), now_ns)
             elif key_id in KEYS:
                 self._do(self._session.hear(message, key_id, now_ns), now_ns)
             else:
@@ -243,24 +237,12 @@ class VirtualScan:
 
     # --- the operator -----------------------------------------------------------------------------------------------
 
-    def _operate(self, message: Message, now_ns: int) -> None:
-        """Arm when gate and scanner are ready, and begin the hold when the patient does."""
-        match message:
-            case ScannerStatus():
-                self._status = message
-            case GateStatus(state="ready") if self._status is not None and not self._armed_by_operator:
-                status = self._status
-                if status.state == "disarmed" and status.clock_uncertainty_ns is not None:
-                    self._armed_by_operator = True
-                    self._send("operator", _request("arm", status), now_ns)
-            case _:
-                pass
-        status_now = self._status
-        armed = status_now is not None and status_now.session is not None
-        if armed and not self._hold_begun and now_ns >= self._hold_at_ns - 600 * NS_PER_MS:
-            self._hold_begun = True
-            begin = OperatorRequest(request="begin-hold", name="operator")
-            self._at(max(now_ns, self._hold_at_ns), lambda at_ns: self._send("operator", begin, at_ns))
+    def _operate(self, requests: tuple[OperatorRequest, ...], now_ns: int) -> None:
+        for request in requests:
+            self._send("operator", request, now_ns)
+
+    def _wake_operator(self, now_ns: int) -> None:
+        self._operate(self._operator.wake(now_ns), now_ns)
 
     # --- the bridge -------------------------------------------------------------------------------------------------
 
@@ -273,7 +255,7 @@ class VirtualScan:
                     self.result.audit.append(dict(effect.record))
                     self._at(now_ns + round(self._rng.uniform(1, 12) * NS_PER_MS), self._durable(effect.number))
                 case Command():
-                    self._to_gantry(self._client.command(effect.command, now_ns), now_ns)
+                    self._to_gantry(self._client.command(effect.command), now_ns)
 
     def _durable(self, number: int) -> Callable[[int], None]:
         return lambda now_ns: self._do(self._session.durable(number, now_ns), now_ns)
@@ -293,19 +275,6 @@ class VirtualScan:
     def _sense(self, data: bytes, now_ns: int) -> None:
         for event in self._client.feed(data, now_ns):
             self._do(self._session.sense(event, now_ns), now_ns)
-
-
-def _request(request: str, status: ScannerStatus) -> OperatorRequest:
-    return msgspec.convert(
-        {
-            "kind": "operator-request",
-            "request": request,
-            "name": "operator",
-            "plan_hash": status.plan_hash,
-            "challenge": status.challenge,
-        },
-        OperatorRequest,
-    )
 
 
 def _tokens(rng: np.random.Generator) -> Iterator[str]:

@@ -1,0 +1,236 @@
+"""After the scan: slices, vessel map, score, truth and report, into one folder.
+
+The same for the demo on real wires and for a study in virtual time: both hand over a `ScanLog` and a `Story`.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from gating.errors import SettingsError
+from scoring.io.cli import run as score_series
+from scoring.lesions import Labels
+from scoring.report import ScoreReport, to_json
+from scoring.score import Score, score_volume
+from scoring.settings import ScoreSettings
+from scoring.volume import axial_volume
+from simulators.anatomy import Patient, make_patient
+from simulators.io import dicom
+from simulators.io.page import appendix
+from simulators.motion import Breathing, MotionClock, rest_offsets
+from simulators.report import Exposure, ScanLog, exposures, gating_report, steps_exposed
+from simulators.scenario import Scenario
+from simulators.study import Frozen, Shot, StudyVolume, acquire, territories
+
+Say = Callable[[str], None]
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the log alone does not tell: whose scan it was, and where patient time 0 lies on the host's clock."""
+
+    scenario: Scenario
+    started_at_ns: int
+    source: str  # "scenario" or "record"
+    notes: tuple[str, ...] = ()  # how a record's channels were mapped, and the like
+    settings: dict[str, object] | None = None
+
+
+def open_out(folder: Path) -> Path:
+    """Make the folder for the results and see that it can be written.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot, with the cure.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        text = f"The folder {folder} cannot be written ({error.strerror}); choose another one with --out."
+        raise SettingsError(text) from error
+    return folder
+
+
+def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]:
+    """Reconstruct, score, and write everything; returns what `report.json` holds.
+
+    A scan with missing slabs is reconstructed as far as it goes and gets no total.
+    """
+    gating = gating_report(log)
+    report: dict[str, object] = {"report_version": REPORT_VERSION, "simulated": True, **_identity(story)}
+    used = _used(log)
+    score: ScoreReport | None = None
+    if used:
+        patient, motion = make_patient(story.scenario, story.scenario.seed), _motion(log, story)
+        volume = _moving(log, story, patient, motion, used, say)
+        labels = territories(patient, motion, volume)
+        frozen = _frozen_score(volume, labels, patient, motion, used, story) if gating["complete"] else None
+        facts = _write_scan_facts(log, gating, story, out)
+        slices = open_out(out / "slices")
+        datasets = dicom.write_series(slices, volume, _cardiac(volume, used), seed=story.scenario.seed)
+        dicom.write_labels(out / "labels.seg.dcm", labels, datasets)
+        say("scoring")
+        settings = ScoreSettings()
+        score, page = score_series(out / "slices", out / "labels.seg.dcm", facts, settings)
+        (out / "score.json").write_bytes(to_json(score))
+        report |= _agatston(score, frozen)
+    else:
+        page = ""
+        report |= {"agatston": _no_score(), "truth": {"agatston_frozen": _no_score()}, "score_error_percent": None}
+    report |= gating
+    report |= {"score": None if score is None else msgspec.to_builtins(score)}
+    write_json(out / "report.json", report)
+    (out / "report.html").write_text(_page(page, report), encoding="utf-8")
+    return report
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON file, indented for people."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def _page(score_page: str, report: dict[str, object]) -> str:
+    gating = appendix(report)
+    if "<footer>" in score_page:
+        return score_page.replace("<footer>", gating + "<footer>", 1)
+    head = '<meta charset="utf-8"><title>Diastole: no slices</title>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{gating}</body></html>\n'
+
+
+def _identity(story: Story) -> dict[str, object]:
+    return {
+        "scenario": story.scenario.name,
+        "seed": story.scenario.seed,
+        "source": story.source,
+        "notes": list(story.notes),
+        "versions": {"diastole": version("diastole"), "numpy": np.__version__},
+        "settings": story.settings or {},
+    }
+
+
+def _used(log: ScanLog) -> dict[int, Exposure]:
+    """Pick the exposure that each step is reconstructed from: the whole one."""
+    whole = steps_exposed(log)
+    return {one.step: one for one in exposures(log) if one.outcome == "exposed" and one.step in whole}
+
+
+def _motion(log: ScanLog, story: Story) -> MotionClock:
+    beats_s = np.array([(beat.r_at_ns - story.started_at_ns) / 1e9 for beat in log.beats])
+    rng = np.random.default_rng([story.scenario.seed, 7])
+    return MotionClock(beats_s, rest_offsets(story.scenario.rest_phase, rng))
+
+
+def _shots(used: dict[int, Exposure], story: Story) -> list[Shot]:
+    return [
+        Shot(step, one.table_mm, (one.opens_at_ns["actual"] - story.started_at_ns) / 1e9, one.start_angle_deg)
+        for step, one in sorted(used.items())
+    ]
+
+
+def _moving(
+    log: ScanLog, story: Story, patient: Patient, motion: MotionClock, used: dict[int, Exposure], say: Say
+) -> StudyVolume:
+    say(f"reconstructing {len(used) * log.plan.slices_per_step} slices")
+    breathing = Breathing(story.scenario.respiration)
+    return acquire(patient, motion, _shots(used, story), log.plan, noise_seed=story.scenario.seed, breathing=breathing)
+
+
+def _frozen_score(
+    moving: StudyVolume,
+    labels: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]],
+    patient: Patient,
+    motion: MotionClock,
+    used: dict[int, Exposure],
+    story: Story,
+) -> Score:
+    """Score the truth: every vessel held at the plan's target phase of a beat of the scan's mean true RR."""
+    true_rr = [one.rr_ms["true"] for one in used.values() if one.rr_ms["true"] is not None]
+    planned = [
+        one.centre_after_r_ms["planned"] for one in used.values() if one.centre_after_r_ms["planned"] is not None
+    ]
+    frozen = Frozen(rr_ms=float(np.mean(true_rr)), centre_after_r_ms=float(np.mean(planned)))
+    still = acquire(
+        patient,
+        motion,
+        moving.shots,
+        moving.plan,
+        noise_seed=story.scenario.seed,
+        breathing=Breathing(story.scenario.respiration),
+        frozen=frozen,
+    )
+    # the slices on disk hold whole HU: the truth is rounded the same way
+    volume = axial_volume(
+        np.rint(still.hu),
+        row_mm=still.pixel_mm,
+        column_mm=still.pixel_mm,
+        z_mm=still.z_mm,
+        x0_mm=still.x0_mm,
+        y0_mm=still.y0_mm,
+        simulated=True,
+    )
+    outcome = score_volume(volume, Labels(labels), ScoreSettings())
+    if not isinstance(outcome, Score):
+        raise AssertionError(f"the frozen study was refused: {outcome}")  # noqa: TRY004  # no type error: our own slices
+    return outcome
+
+
+def _cardiac(volume: StudyVolume, used: dict[int, Exposure]) -> list[dicom.CardiacTags]:
+    """Give each slice its cardiac tags, from what the gate planned: a scanner knows no more."""
+    rows = []
+    for step in volume.step_of_slice:
+        one = used[int(step)]
+        centre_ms = one.centre_after_r_ms["planned"] or 0.0
+        rr_ms = one.rr_ms["predicted"] or one.rr_ms["true"] or 0.0
+        rows.append(
+            dicom.CardiacTags(
+                trigger_time_ms=centre_ms - volume.plan.half_scan_ms / 2,
+                nominal_interval_ms=rr_ms,
+                heart_rate_bpm=60_000 / rr_ms,
+                phase_percent=100 * centre_ms / rr_ms,
+            )
+        )
+    return rows
+
+
+def _write_scan_facts(log: ScanLog, gating: dict[str, object], story: Story, out: Path) -> Path:
+    path = out / "scan.json"
+    facts = {
+        "complete": gating["complete"],
+        "steps_exposed": steps_exposed(log),
+        "steps_planned": len(log.plan.table_mm),
+        "breath_holds": gating["breath_holds"],
+        "simulated": True,
+        "notes": [f"scenario {story.scenario.name}, seed {story.scenario.seed}", *story.notes],
+    }
+    write_json(path, facts)
+    return path
+
+
+def _no_score() -> dict[str, float | None]:
+    return dict.fromkeys(("total", "LM", "LAD", "LCX", "RCA"))
+
+
+def _agatston(score: ScoreReport, frozen: Score | None) -> dict[str, object]:
+    """Put the score beside the truth; no total, no error; a truth of 0 has none either."""
+    total = score.score.total
+    parts = {name: one.agatston for name, one in score.score.by_vessel.items() if name in _no_score()}
+    measured = _no_score() if total is None else {**_no_score(), **parts, "total": total.agatston}
+    truth = _no_score() if frozen is None else frozen.agatston
+    error = None
+    if measured["total"] is not None and truth["total"]:
+        error = 100 * (measured["total"] - truth["total"]) / truth["total"]
+    return {"agatston": measured, "truth": {"agatston_frozen": truth}, "score_error_percent": error}
+
+
+def truth_lines(rows: list[object]) -> bytes:
+    """Encode truth rows as JSON lines."""
+    return b"".join(msgspec.json.encode(asdict(row)) + b"\n" for row in rows)  # type: ignore[call-overload]  # dataclasses

@@ -1,0 +1,123 @@
+"""The gating part of `report.html`: planned beside true, what was held, what it cost. All text is escaped."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+
+def appendix(report: Mapping[str, object]) -> str:
+    """Render the gating part of a report, as it stands in `report.json`, as one HTML section."""
+    parts = [
+        "<section><h2>Gating (simulated scan)</h2>",
+        _verdict(report),
+        _score(report),
+        _exposures(_rows(report["exposures"])),
+        _held(_rows(report["held"])),
+        _dose(_map(report["dose"])),
+        _latency(report),
+        "</section>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _rows(value: object) -> Sequence[Mapping[str, object]]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, Sequence) else []
+
+
+def _map(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: object, digits: int = 0, *, sign: bool = False) -> str:
+    """Format a number; a dash where it is not known."""
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    titles = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _verdict(report: Mapping[str, object]) -> str:
+    story = f"Scenario {report['scenario']}, seed {report['seed']}. "
+    if report["complete"]:
+        return f"<p>{escape(story)}All slabs exposed, in {report['breath_holds']} breath-hold(s).</p>"
+    missing = (
+        ", ".join(str(step) for step in report["steps_missing"]) if isinstance(report["steps_missing"], list) else ""
+    )
+    ended = "; ".join(map(str, _map(report["ended"]).get("reasons") or ())) or "no reason was given"  # type: ignore[call-overload]  # JSON
+    text = f"{story}Not complete: slabs {missing} are missing, so there is no total. It ended because: {ended}."
+    return f"<p><strong>{escape(text)}</strong></p>"
+
+
+def _score(report: Mapping[str, object]) -> str:
+    measured, truth = _map(report["agatston"]), _map(_map(report["truth"]).get("agatston_frozen"))
+    if measured.get("total") is None:
+        return ""
+    head = ["Agatston", *map(str, measured)]
+    rows = [
+        ["beating heart", *(_number(value, 1) for value in measured.values())],
+        ["held still (truth)", *(_number(truth.get(name), 1) for name in measured)],
+    ]
+    error = _number(report["score_error_percent"], 1, sign=True)
+    return f"<h3>Score beside the truth</h3>{_table(head, rows)}<p>Error by motion: {error} %.</p>"
+
+
+def _exposures(rows: Sequence[Mapping[str, object]]) -> str:
+    if not rows:
+        return "<p>There was no exposure.</p>"
+    head = [
+        "step",
+        "beat",
+        "phase",
+        "planned centre, ms after R",
+        "true",
+        "RR foretold, ms",
+        "true",
+        "began, ms late",
+        "outcome",
+    ]
+    cells = []
+    for row in rows:
+        centre, rr, opens = _map(row["centre_after_r_ms"]), _map(row["rr_ms"]), _map(row["opens_at_ns"])
+        planned, actual = opens.get("planned"), opens.get("actual")
+        late = (actual - planned) / 1e6 if isinstance(planned, int) and isinstance(actual, int) else None
+        step = f"{row['step']}" + (f" (attempt {row['attempt']})" if row["attempt"] != 1 else "")
+        figures = [
+            _number(x, 0) for x in (centre.get("planned"), centre.get("true"), rr.get("predicted"), rr.get("true"))
+        ]
+        cells.append(
+            [step, str(row["beat"]), str(row["phase"]), *figures, _number(late, 1, sign=True), str(row["outcome"])]
+        )
+    return f"<h3>Exposures</h3>{_table(head, cells)}"
+
+
+def _held(rows: Sequence[Mapping[str, object]]) -> str:
+    if not rows:
+        return ""
+    cells = [[str(row["beat"]), str(row["why"]), "; ".join(map(str, _list(row["reasons"])))] for row in rows]
+    return f"<h3>Beats held</h3>{_table(['beat', 'why', 'reasons'], cells)}"
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _dose(dose: Mapping[str, object]) -> str:
+    head = ["mAs", "CTDIvol, mGy", "DLP, mGy cm", "effective, mSv"]
+    row = [_number(dose.get(name), 2) for name in ("mas", "ctdivol_mgy", "dlp_mgycm", "effective_msv")]
+    source = f"Factor {dose.get('msv_per_mgycm')} mSv/(mGy cm): {dose.get('msv_factor_source')}."
+    return f"<h3>Dose, every exposure counted</h3>{_table(head, [row])}<p>{escape(source)}</p>"
+
+
+def _latency(report: Mapping[str, object]) -> str:
+    rows = []
+    for name, key in (
+        ("sample that confirmed the beat to accepted", "trigger_latency_ms"),
+        ("R-peak to accepted", "r_to_accept_ms"),
+    ):
+        one = _map(report[key])
+        rows.append([name, _number(one.get("n")), _number(one.get("median"), 1), _number(one.get("max"), 1)])
+    return f"<h3>Latency</h3>{_table(['ms', 'n', 'median', 'max'], rows)}"

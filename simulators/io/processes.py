@@ -1,0 +1,112 @@
+"""The processes of a demo: each started as its user would start it, its output kept, all of them ended together."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from gating.errors import DeviceError
+
+START_S = 40.0  # for one process to say that it is ready, on a busy machine
+STOP_S = 5.0
+LINE_LIMIT = 1 << 16
+
+
+class Processes:
+    """Starts `diastole` commands and reads their first words; on leaving, the last started ends first."""
+
+    def __init__(self, log_folder: Path) -> None:
+        self._folder = log_folder
+        self._running: list[tuple[str, asyncio.subprocess.Process]] = []
+        self._readers: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        """Make the folder for the outputs."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all of them."""
+        await self.stop()
+
+    async def start(self, name: str, *arguments: str) -> asyncio.Queue[str]:
+        """Start one command; gives the queue of its output lines, of which the oldest are dropped when nobody reads."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "diastole",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=LINE_LIMIT,
+        )
+        self._running.append((name, process))
+        lines: asyncio.Queue[str] = asyncio.Queue(maxsize=256)
+        self._readers.append(asyncio.create_task(self._read(name, process, lines)))
+        return lines
+
+    async def say(self, name: str, lines: asyncio.Queue[str], key: str) -> object:
+        """Wait until the process says `key` in a JSON line.
+
+        Raises
+        ------
+        DeviceError
+            If it ends or stays silent, with its last words.
+        """
+        last = ""
+        try:
+            async with asyncio.timeout(START_S):
+                while True:
+                    line = await lines.get()
+                    if line == "":
+                        break
+                    last = line
+                    with contextlib.suppress(msgspec.DecodeError):
+                        said = msgspec.json.decode(line)
+                        if isinstance(said, dict) and key in said:
+                            return said[key]
+        except TimeoutError as error:
+            text = f"The process {name} did not come up in {START_S:.0f} s; its output is in {self._folder}."
+            raise DeviceError(text) from error
+        raise DeviceError(f"The process {name} ended at once: {last or 'no word'}. Its output is in {self._folder}.")
+
+    def ended(self) -> str | None:
+        """Name a process that has ended by itself."""
+        return next((name for name, process in self._running if process.returncode is not None), None)
+
+    async def stop(self) -> None:
+        """Ask each to end, the last started first, and kill what does not."""
+        for _, process in reversed(self._running):
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    await asyncio.wait_for(process.wait(), STOP_S)
+                except TimeoutError:
+                    process.kill()
+                    await process.wait()
+        self._running.clear()
+        for reader in self._readers:
+            await reader
+        self._readers.clear()
+
+    async def _read(self, name: str, process: asyncio.subprocess.Process, lines: asyncio.Queue[str]) -> None:
+        if process.stdout is None:
+            raise AssertionError("every process is started with a pipe")
+        with (self._folder / f"{name}.log").open("wb") as log:
+            async for raw in process.stdout:
+                log.write(raw)
+                log.flush()
+                if lines.full():
+                    lines.get_nowait()
+                lines.put_nowait(raw.decode(errors="replace").strip() or " ")
+        if lines.full():
+            lines.get_nowait()
+        lines.put_nowait("")

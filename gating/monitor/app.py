@@ -48,18 +48,23 @@ _request_decoder = msgspec.json.Decoder(PageRequest)
 
 def host_is_ours(host: str, settings: MonitorSettings) -> bool:
     """Whether a `Host` header can only mean us: an address literal, `localhost`, or a name of the settings."""
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name in settings.names:
+        return True
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        return name == "localhost" or name in settings.names
+        return False
     return True
 
 
 def origin_is_ours(headers: Headers) -> bool:
     """Whether a WebSocket was opened by a page that came from here; a browser cannot leave `Origin` out."""
-    origin = urlsplit(headers.get("origin", ""))
-    return origin.scheme in {"http", "https"} and origin.netloc == headers.get("host", "")
+    host = headers.get("host", "")
+    return headers.get("origin", "") in {f"http://{host}", f"https://{host}"}
 
 
 class Guard:

@@ -82,15 +82,18 @@ async def run(site: SiteSettings) -> None:
     bus = Bus(site.mqtt, site.site, keyring, role="monitor", listen=LISTEN, now_ns=time.monotonic_ns)
 
     async def publish(request: OperatorRequest) -> None:
+        """Put a page's request on the bus, unsigned."""
         await bus.publish(request)
 
     def hear(heard: Heard | Refused) -> None:
+        """Hand on what the bus heard, believed or not."""
         if isinstance(heard, Refused):
             hub.refuse(heard)
         else:
             hub.hear(heard)
 
     def link(up: bool, text: str) -> None:
+        """Tell the terminal and the pages of the link to the broker."""
         typer.echo(text, err=True)
         hub.link(up, text)
 

@@ -151,6 +151,7 @@ class PageModel:
         return low_ms <= min(self._delays_ns) / NS_PER_MS <= high_ms
 
     def _gate_ms(self, now_ns: int) -> float:
+        """Turn an instant of the monitor's clock into the gate's milliseconds."""
         return ms_from_ns(now_ns - self.clock_offset_ns)
 
     # --- telling -----------------------------------------------------------------------------------------
@@ -311,6 +312,7 @@ class PageModel:
 
 
 def _first(reasons: tuple[str, ...]) -> str | None:
+    """Give the reason that counts most."""
     return reasons[0] if reasons else None
 
 

@@ -231,11 +231,13 @@ def stage(make_status: Callable[..., m.ScannerStatus]) -> Iterator[Stage]:
     hub = Hub("test-site", time.monotonic_ns)
 
     async def publish(request: m.OperatorRequest) -> None:
+        """Stand in for the bus."""
         if story.broker_gone:
             raise PeerError("No connection to the MQTT broker, so nothing was sent; is it running?")
         story.sent.append(request)
 
     async def tell() -> None:
+        """Tell the story as time goes on."""
         story.begin(hub)
         while True:
             story.step(time.monotonic_ns())

@@ -26,22 +26,31 @@ PUBLISHES = {
 """What each user of a password file may publish: the same division that the signatures enforce. All may read all."""
 
 
-def hash_line(user: str, password: str) -> str:
-    """Make one line of the broker's password file: `user:argon2-hash`.
+def add_user_to(password_file: Path | None, user: str, password: str) -> None:
+    """Add a line `user:argon2-hash` to a password file, or replace the user's line.
 
     Raises
     ------
     SettingsError
-        If the name is none of the four users, or the password is empty.
+        If no file is named or it cannot be written, the name is none of the four users, or the password is empty.
     """
     from pwdlib import PasswordHash
     from pwdlib.hashers.argon2 import Argon2Hasher
 
+    if password_file is None:
+        raise SettingsError("No password file is named; give --password-file, or users_file in [mqtt].")
     if user not in USERS:
         raise SettingsError(f"The broker knows only the users {', '.join(USERS)}, not {user!r}.")
     if not password:
         raise SettingsError("An empty password protects nothing; give one.")
-    return f"{user}:{PasswordHash((Argon2Hasher(),)).hash(password)}"
+    try:
+        lines = password_file.read_text(encoding="utf-8").splitlines() if password_file.exists() else []
+        kept = [line for line in lines if not line.startswith(f"{user}:")]
+        password_file.touch(mode=0o600)
+        hashed = PasswordHash((Argon2Hasher(),)).hash(password)
+        password_file.write_text("\n".join([*kept, f"{user}:{hashed}"]) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{password_file} cannot be written ({error.strerror}); name a file of yours.") from error
 
 
 def plugins_for(password_file: Path | None) -> dict[str, dict[str, object]]:

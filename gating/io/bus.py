@@ -1,8 +1,7 @@
 """The bus: signed messages over MQTT 3.1.1, one connection per `Bus`, and nothing ever queued for later.
 
 MQTT gives no correctness here, only transport: sequence, nonce, expiry and signature are in the payload. A publish
-while the broker is away fails at once, since a late trigger is worse than a lost one. Whatever is heard and not
-believed comes back as `Refused` with its reason, so that it can be counted and shown.
+while the broker is away fails at once, since a late trigger is worse than a lost one.
 """
 
 import asyncio
@@ -10,28 +9,21 @@ import contextlib
 import functools
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Literal, cast
 
 import aiomqtt
-import msgspec
 
 from gating.errors import PeerError, SettingsError
+from gating.io.envelope import MAX_ENVELOPE_BYTES, PAGE_REQUESTS, Heard, RefusalReason, Refused, Signed, seal, unseal
 from gating.io.keys import Keyring
-from gating.messages import CHANNELS, MAX_PAYLOAD_BYTES, PAGE_TOPIC, Message, OperatorRequest, decode, encode, topic_of
+from gating.messages import CHANNELS, PAGE_TOPIC, Message, OperatorRequest, encode, topic_of
 from gating.settings import MqttSettings
 
+__all__ = ["MAX_ENVELOPE_BYTES", "Bus", "BusRole", "Heard", "RefusalReason", "Refused", "Signed", "seal", "unseal"]
+
 BusRole = Literal["gate", "bridge", "operator", "monitor"]
-RefusalReason = Literal["unsigned", "unknown-key", "bad-signature", "wrong-role", "malformed", "too-large", "retained"]
-
-MAX_ENVELOPE_BYTES = 6144
-"""A payload of MAX_PAYLOAD_BYTES is 5,464 bytes of base64; key id, signature and names add less than 200."""
-
-PAGE_REQUESTS = frozenset({"rehearse", "mark", "hold"})
-"""What may come unsigned from the page: it can tighten, never permit."""
-
 ACK_TIMEOUT_S = 0.5  # of a QoS 1 publish: the lease (120 ms) is over long before
 KEEPALIVE_S = 3  # MQTT's own ping: a broker that vanished without a word is noticed within 2 x this
 CONNECT_TIMEOUT_S = 5.0
@@ -41,105 +33,6 @@ LAST_BACKOFF_S = 2.0
 SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1 section 3.9.3
 BAD_CREDENTIALS = frozenset({4, 5, 134, 135})  # CONNACK of 3.1.1, and paho's translation of it
 NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # without it a QoS 1 trigger takes 30-90 ms
-
-
-class Signed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The envelope on the wire. `payload` is base64 in JSON, so the exact signed bytes survive any reader."""
-
-    key_id: str
-    payload: bytes
-    signature: bytes
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A believed message. `key_id` is None for an unsigned request of the page."""
-
-    message: Message
-    key_id: str | None
-    arrived_at_ns: int
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Something heard and not believed."""
-
-    reason: RefusalReason
-    topic: str
-    arrived_at_ns: int
-
-
-_envelope_decoder = msgspec.json.Decoder(Signed)
-
-
-def seal(message: Message, keyring: Keyring) -> bytes:
-    """Wrap and sign a message.
-
-    Raises
-    ------
-    SettingsError
-        If the keyring has no private key.
-    ValueError
-        If the message is larger than MAX_PAYLOAD_BYTES.
-    """
-    payload = encode(message)
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise ValueError(f"A {type(message).__name__} of {len(payload)} bytes is above {MAX_PAYLOAD_BYTES}.")
-    signature = keyring.sign(payload)
-    return msgspec.json.encode(Signed(key_id=keyring.key_id or "", payload=payload, signature=signature))
-
-
-def unseal(site: str, topic: str, data: bytes, *, retained: bool, keyring: Keyring, now_ns: int) -> Heard | Refused:
-    """Judge what came on a topic: cheap checks first, the signature before the content is looked at."""
-    if retained:
-        return Refused("retained", topic, now_ns)
-    if len(data) > MAX_ENVELOPE_BYTES:
-        return Refused("too-large", topic, now_ns)
-    if topic == f"gating/{site}/{PAGE_TOPIC}":
-        return _judge_page_request(topic, data, now_ns)
-    try:
-        envelope = _envelope_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Refused("unsigned" if _is_message(data) else "malformed", topic, now_ns)
-    role = keyring.roles.get(envelope.key_id)
-    if role is None:
-        return Refused("unknown-key", topic, now_ns)
-    if not keyring.verify(envelope.key_id, envelope.payload, envelope.signature):
-        return Refused("bad-signature", topic, now_ns)
-    if len(envelope.payload) > MAX_PAYLOAD_BYTES:
-        return Refused("too-large", topic, now_ns)
-    try:
-        message = decode(envelope.payload)
-    except ValueError:
-        return Refused("malformed", topic, now_ns)
-    channel = CHANNELS.get(type(message))
-    if channel is None or topic_of(site, message) != topic:
-        return Refused("malformed", topic, now_ns)
-    if channel.sender != role:
-        return Refused("wrong-role", topic, now_ns)
-    return Heard(message, envelope.key_id, now_ns)
-
-
-def _judge_page_request(topic: str, data: bytes, now_ns: int) -> Heard | Refused:
-    """Let an unsigned request of the page through only if it can do nothing but tighten."""
-    try:
-        message = decode(data)
-    except ValueError:
-        return Refused("malformed", topic, now_ns)
-    if not isinstance(message, OperatorRequest):
-        return Refused("unsigned", topic, now_ns)
-    if message.request not in PAGE_REQUESTS:
-        return Refused("unsigned", topic, now_ns)
-    return Heard(message, None, now_ns)
-
-
-def _is_message(data: bytes) -> bool:
-    """Tell a well-formed message without an envelope from noise."""
-    try:
-        decode(data)
-    except ValueError:
-        return False
-    return True
 
 
 class _Doorstep(asyncio.Queue[aiomqtt.Message]):
@@ -259,6 +152,43 @@ class Bus:
             ) from error
         finally:
             self._in_flight -= 1
+
+    @contextlib.asynccontextmanager
+    async def loopback(self, topic: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """Open a further connection that hears itself, for measuring; gives the round trip, at QoS 1, to be awaited.
+
+        A round trip is over when the broker has both acknowledged and passed on: Nagle's algorithm holds back the
+        second of the two.
+        """
+        back = asyncio.Event()
+
+        def heard(_: aiomqtt.Message) -> bool:
+            """Note the return."""
+            back.set()
+            return True
+
+        async def trip() -> None:
+            """Go there and back once."""
+            back.clear()
+            try:
+                await client.publish(topic, b"diastole check", qos=1, timeout=ACK_TIMEOUT_S)
+                await asyncio.wait_for(back.wait(), ACK_TIMEOUT_S)
+            except (aiomqtt.MqttError, TimeoutError) as error:
+                raise PeerError(
+                    f"The MQTT broker at {self.broker} does not bring {topic} back to {self._who()} ({error}); "
+                    "grant it in the broker's access list."
+                ) from error
+
+        client = self._make_client(functools.partial(_Doorstep, heard))
+        try:
+            await _enter(client)
+            try:
+                await client.subscribe(topic, qos=1)
+                yield trip
+            finally:
+                await _leave(client)
+        except aiomqtt.MqttError as error:
+            raise PeerError(self._why(error)) from error
 
     def _prepare(self, message: Message) -> tuple[str, bytes]:
         """Give topic and bytes of a message; only the page's tightening requests may go unsigned."""

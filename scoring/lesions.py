@@ -106,17 +106,16 @@ def _order(lesion: Lesion) -> tuple[float, ...]:
 def _lesion(volume: Volume, islands: list[Island], vessel: Vessel | None, labels: Labels | None) -> Lesion:
     """Sum up the islands of one lesion."""
     ordered = tuple(sorted(islands, key=lambda island: island.slice))
-    slices = np.concatenate([np.full(island.pixels, island.slice) for island in ordered])
-    rows = np.concatenate([island.rows for island in ordered])
-    columns = np.concatenate([island.columns for island in ordered])
-    share = 0.0
-    if labels is not None and vessel is not None:
-        share = float(np.mean(labels.vessels[slices, rows, columns] == VESSELS.index(vessel) + 1))
-    # the mean of corners weighted by pixels is exact even where the slices are not evenly spaced
-    corner = volume.corners_mm[slices].mean(axis=0) - volume.corners_mm[0]
-    in_plane = volume.to_patient_mm(0, float(rows.mean()), float(columns.mean()))
-    centre = (float(in_plane[0] + corner[0]), float(in_plane[1] + corner[1]), float(in_plane[2] + corner[2]))
-    return Lesion(vessel, ordered, centre, share)
+    pixels, on_map, sums = 0, 0, [0.0, 0.0, 0.0]
+    for island in ordered:
+        n = island.pixels
+        middle = volume.to_patient_mm(island.slice, float(island.rows.sum()) / n, float(island.columns.sum()) / n)
+        sums = [total + n * value for total, value in zip(sums, middle, strict=True)]
+        pixels += n
+        if labels is not None and vessel is not None:
+            inside = labels.vessels[island.slice, island.rows, island.columns]
+            on_map += int(np.count_nonzero(inside == VESSELS.index(vessel) + 1))
+    return Lesion(vessel, ordered, (sums[0] / pixels, sums[1] / pixels, sums[2] / pixels), on_map / pixels)
 
 
 def _joined(
@@ -134,7 +133,8 @@ def _joined(
     vessel = np.array([0, *vessels])
     gap_after = np.zeros(len(volume.positions_mm), dtype=bool)
     gap_after[list(uneven_gaps(volume.positions_mm, settings))] = True
-    pairs = []
+    count = len(islands)
+    pairs = []  # a pair (a, b) as one integer, which sorts much faster than two
     for up, down, right in LATER:
         s, r, c = slices + up, rows + down, columns + right
         inside = (s < depth) & (r >= 0) & (r < height) & (c >= 0) & (c < width)
@@ -142,9 +142,8 @@ def _joined(
             inside &= ~gap_after[slices]
         a, b = own[inside], number[s[inside], r[inside], c[inside]]
         touching = (b > 0) & (a != b) & (vessel[a] == vessel[b])
-        pairs.append(np.unique(np.stack([a[touching], b[touching]]), axis=1))
-    a, b = np.concatenate(pairs, axis=1)
-    count = len(islands)
-    graph = coo_array((np.ones(len(a), dtype=bool), (a - 1, b - 1)), shape=(count, count))
+        pairs.append(np.unique((a[touching] - 1).astype(np.int64) * count + (b[touching] - 1)))
+    one, other = np.divmod(np.concatenate(pairs), count)
+    graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(count, count))
     _, group = connected_components(graph, directed=False)
     return np.asarray(group, dtype=np.int32)

@@ -89,13 +89,12 @@ class Volume:
         """Area of one pixel."""
         return self.row_mm * self.column_mm
 
-    def to_patient_mm(self, slice_index: float, row: float, column: float) -> tuple[float, float, float]:
-        """Turn an index (which may lie between pixels) into patient coordinates in mm."""
-        index = np.arange(len(self.corners_mm))
-        corner = np.array([np.interp(slice_index, index, self.corners_mm[:, axis]) for axis in range(3)])
-        along_row, along_column = np.array(self.orientation[:3]), np.array(self.orientation[3:])
-        point = corner + along_row * column * self.column_mm + along_column * row * self.row_mm
-        return (float(point[0]), float(point[1]), float(point[2]))
+    def to_patient_mm(self, slice_index: int, row: float, column: float) -> tuple[float, float, float]:
+        """Turn a slice, row and column (which may lie between pixels) into patient coordinates in mm."""
+        x, y, z = (float(value) for value in self.corners_mm[slice_index])
+        right, down = column * self.column_mm, row * self.row_mm
+        o = self.orientation
+        return (x + o[0] * right + o[3] * down, y + o[1] * right + o[4] * down, z + o[2] * right + o[5] * down)
 
 
 def axial_volume(

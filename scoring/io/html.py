@@ -12,7 +12,8 @@ from scoring.report import LesionEntry, ScoreReport, SumEntry
 from scoring.score import Score
 from scoring.volume import Refusal, Volume
 
-MAX_PICTURES = 60  # of one page; a table row remains for every lesion beyond
+MAX_PICTURES = 60  # of one page
+MAX_LESIONS = 300  # rows of the table; only noise gives so many, and `score.json` holds all
 MAX_CANDIDATES = 40  # rows of candidates on the page; `score.json` holds all
 
 STYLE = """
@@ -67,7 +68,7 @@ def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None)
         _cards(report) if report.status == "scored" else "",
         _vessel_table(report),
         _figures("Pictures", report.lesions, lesions, volume),
-        _lesion_table("Lesions", report.lesions, len(report.lesions)),
+        _lesion_table("Lesions", report.lesions, MAX_LESIONS),
         _candidates(report),
         # with a total, what lies outside the map is bone and the like; without one, a reader needs to see it
         "" if report.status == "scored" else _figures("Pictures of candidates", report.candidates, others, volume),
@@ -154,7 +155,7 @@ def _figures(title: str, entries: Sequence[LesionEntry], lesions: Sequence[Lesio
             f"peak {entry.peak_hu:.0f} HU, weight {entry.weight}</figcaption></figure>"
         )
     left = len(entries) - len(figures)
-    more = f" The first {MAX_PICTURES} are shown; {left} more stand in the table." if left else ""
+    more = f" The first {MAX_PICTURES} are shown; {left} more are listed." if left else ""
     hint = (
         f"Window {WINDOW_WIDTH_HU:.0f} / {WINDOW_CENTRE_HU:.0f} HU; the outline runs outside the counted pixels. "
         f"Agatston score behind each name. x to the left, y to the back, z to the head.{more}"
@@ -181,7 +182,9 @@ def _lesion_table(title: str, entries: Sequence[LesionEntry], limit: int) -> str
         "<tr><th>No.</th><th>Vessel</th><th>Slices</th><th>Area mm²</th><th>Peak HU</th><th>Weight</th>"
         "<th>Agatston</th><th>Volume mm³</th><th>Centre x, y, z mm</th></tr>"
     )
-    return f"<h2>{title}</h2><table>{head}{''.join(rows)}</table>"
+    left = len(entries) - len(rows)
+    more = f'<p class="hint">{left} more are listed in score.json.</p>' if left else ""
+    return f"<h2>{title}</h2><table>{head}{''.join(rows)}</table>{more}"
 
 
 def _candidates(report: ScoreReport) -> str:
@@ -194,9 +197,7 @@ def _candidates(report: ScoreReport) -> str:
             f'<p class="hint">{count} further bright structure(s) outside the vessel map (bone, valves) '
             "are listed in score.json and not scored.</p>"
         )
-    left = count - MAX_CANDIDATES
-    more = f'<p class="hint">{left} more are listed in score.json.</p>' if left > 0 else ""
-    return _lesion_table("Candidates, not scored", report.candidates, MAX_CANDIDATES) + more
+    return _lesion_table("Candidates, not scored", report.candidates, MAX_CANDIDATES)
 
 
 def _list(title: str, texts: Sequence[str]) -> str:

@@ -232,3 +232,18 @@ def test_padding_at_minus_infinity_does_not_spoil_a_picture(
     score = score_volume(volume, whole_map(volume))
     page = render(make_report(score, volume, version="0"), score, volume)
     assert "data:image/png" in page
+
+
+def test_a_page_stays_bounded_whatever_the_noise(
+    make_volume: Callable[..., Volume], whole_map: Callable[..., Labels]
+) -> None:
+    """Hundreds of islands: 60 pictures and 300 rows, the rest is counted; score.json holds all."""
+    blocks = [(s, r, 2, c, 2, 200.0) for s in (0, 2) for r in range(0, 60, 4) for c in range(0, 60, 4)]
+    volume = make_volume(*blocks, side=60)
+    score = score_volume(volume, whole_map(volume))
+    report = make_report(score, volume, version="0")
+    page = render(report, score, volume)
+    assert len(report.lesions) == 450
+    assert page.count("data:image/png") == 60
+    assert "390 more are listed." in page
+    assert "150 more are listed in score.json" in page

@@ -12,11 +12,12 @@ import typer
 from gating.errors import SettingsError
 from gating.io.bus import Bus, Heard, Refused
 from gating.io.keys import Keyring
+from gating.io.site import read_site
 from gating.messages import OperatorRequest
 from gating.monitor.app import address_of, bind, make_app, page_server, serve
 from gating.monitor.hub import Hub
 from gating.monitor.page import LISTEN
-from gating.settings import SiteSettings, parse_site
+from gating.settings import SiteSettings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -38,35 +39,21 @@ def monitor(
     site = read_site(config)
     if port is not None:
         site = msgspec.structs.replace(site, monitor=msgspec.structs.replace(site.monitor, port=port))
-    asyncio.run(run(site))
+    token_file = site.monitor.token_file
+    token = None if token_file is None else read_token(config.resolve().parent / token_file)
+    asyncio.run(run(site, token))
 
 
-def read_site(path: Path) -> SiteSettings:
-    """Read a site file.
-
-    Raises
-    ------
-    SettingsError
-        If it is missing, not text, or wrong.
-    """
-    try:
-        return parse_site(path.read_text(encoding="utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"Site file {path} cannot be read ({error}); name it with --config.") from error
-
-
-def read_token(path: str | None) -> str | None:
-    """Read the token that a page's address must carry; None where none is set.
+def read_token(path: Path) -> str:
+    """Read the token that a page's address must carry.
 
     Raises
     ------
     SettingsError
         If the file is missing or its first line is no token of at least 16 characters.
     """
-    if path is None:
-        return None
     try:
-        token = Path(path).read_text(encoding="ascii").partition("\n")[0].strip()
+        token = path.read_text(encoding="ascii").partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"Token file {path} cannot be read ({error}); mend monitor.token_file.") from error
     if len(token) < 16 or not token.isalnum():
@@ -74,9 +61,8 @@ def read_token(path: str | None) -> str | None:
     return token
 
 
-async def run(site: SiteSettings) -> None:
+async def run(site: SiteSettings, token: str | None) -> None:
     """Read the bus and serve the page until a signal ends it."""
-    token = read_token(site.monitor.token_file)
     hub = Hub(site.site, time.monotonic_ns)
     keyring = Keyring(Path(site.keys.folder), None)
     bus = Bus(site.mqtt, site.site, keyring, role="monitor", listen=LISTEN, now_ns=time.monotonic_ns)

@@ -59,7 +59,7 @@ class Story:
         self.hub = hub
         self.hub.link(True, "Connected.")
         self.origin_ns = time.monotonic_ns() + 300 * MS
-        self.hold_ns = time.monotonic_ns() - 4_000 * MS
+        self.hold_ns: int | None = None
         self.sample_ns = time.monotonic_ns()
         self.sequence = 0
         self.beat = -3
@@ -133,6 +133,8 @@ class Story:
     def scanner_status(self, now_ns: int) -> m.ScannerStatus:
         """Say the bridge's word."""
         done = tuple(self.done)
+        if self.scanning and self.hold_ns is None:
+            self.hold_ns = now_ns - 3_000 * MS
         step = len(done) if len(done) < 4 else None
         state: m.SessionState = "disarmed"
         if self.armed:
@@ -143,7 +145,7 @@ class Story:
             at_ns=now_ns, state=state, reasons=("lead RA off",) if state == "inhibited" else (),
             next_step=step, next_attempt=None if step is None else 1, steps_exposed=done,
             effective_msv=0.26 * len(done), ctdivol_mgy=4.6 * len(done), dlp_mgycm=18.4 * len(done),
-            hold_began_at_ns=self.hold_ns if self.scanning else None, refused={"replayed": 1} if done else {},
+            hold_began_at_ns=self.hold_ns, refused={"replayed": 1} if done else {},
         )  # fmt: skip
 
     def plan_beat(self, beat: int) -> None:

@@ -231,7 +231,7 @@ def test_pictures(page: Page, stage: StageLike, size: ViewportSize, name: str) -
     page.screenshot(path=folder / f"{name}-waiting.png")
     story.learning = False
     story.armed = story.scanning = True
-    page.wait_for_timeout(9600)
+    page.wait_for_timeout(7600)
     page.screenshot(path=folder / f"{name}-scanning.png")
     story.lead_off = True
     page.wait_for_timeout(2500)

@@ -4,13 +4,18 @@ import asyncio
 import contextlib
 import itertools
 import json
+import shutil
 import struct
+import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import aiomqtt
 import msgspec
 import pytest
 import typer.testing
@@ -18,6 +23,7 @@ import websockets.asyncio.client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from gating import messages as m
 from gating.errors import PeerError, SettingsError
@@ -669,13 +675,12 @@ def test_the_token_file(tmp_path: Path) -> None:
     """A token is the file's first line; a short or missing one is refused with the cure."""
     path = tmp_path / "token"
     path.write_text("abcdefgh12345678\nsecond line\n")
-    assert "abcdefgh12345678" == cli.read_token(str(path))
+    assert "abcdefgh12345678" == cli.read_token(path)
     path.write_text("short\n")
     with pytest.raises(SettingsError, match="write a longer one"):
-        cli.read_token(str(path))
+        cli.read_token(path)
     with pytest.raises(SettingsError, match=r"mend monitor\.token_file"):
-        cli.read_token(str(tmp_path / "none"))
-    assert cli.read_token(None) is None
+        cli.read_token(tmp_path / "none")
 
 
 def test_help_has_an_example() -> None:
@@ -684,7 +689,91 @@ def test_help_has_an_example() -> None:
     assert (0, True) == (shown.exit_code, "diastole monitor --config site.toml" in shown.output)
 
 
-def test_a_missing_site_file_is_told(tmp_path: Path) -> None:
-    """A site file that is not there is named, with the cure."""
-    with pytest.raises(SettingsError, match=r"none\.toml cannot be read .* name it with --config"):
-        cli.read_site(tmp_path / "none.toml")
+@pytest.fixture
+def site_file(tmp_path: Path, key_folder: Path) -> Callable[[int], Path]:
+    """Write a site file whose folder of keys holds public keys only, as on a monitor's host."""
+
+    def write(broker_port: int) -> Path:
+        keys = tmp_path / "keys"
+        keys.mkdir()
+        for public in key_folder.glob("*.pub"):
+            shutil.copy(public, keys)
+        path = tmp_path / "site.toml"
+        path.write_text(f'site = "page"\n[keys]\nfolder = "keys"\n[mqtt]\nport = {broker_port}\n')
+        return path
+
+    return write
+
+
+@contextlib.asynccontextmanager
+async def monitor_process(site_file: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """Run `diastole monitor` as a user does; give its port, and end it politely."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "diastole", "monitor", "--config", str(site_file), "--port", "0"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        told = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        assert told.startswith("Page: http://127.0.0.1:")
+        yield told.removeprefix("Page: http://").strip("/\n"), process
+    finally:
+        process.terminate()
+        _, complaints = await process.communicate()
+        assert (0, b"") == (process.returncode, b"Traceback" if b"Traceback" in complaints else b"")
+
+
+@pytest.mark.processes
+def test_the_process_reads_the_bus_without_a_key(
+    site_file: Callable[[int], Path], embedded: Any, make_bus: Callable[..., Any], run_bus: Callable[..., Any]
+) -> None:
+    """`diastole monitor` shows what the gate signed, counts what nobody signed, and passes a hold on unsigned."""
+
+    async def story() -> None:
+        """Play gate and page around the real process and a real broker."""
+        gate = make_bus("gate", embedded.port, m.OperatorRequest, site="page")
+        async with (
+            monitor_process(site_file(embedded.port)) as (host, _),
+            run_bus(gate) as ear,
+            websockets.asyncio.client.connect(f"ws://{host}/live", origin=Origin(f"http://{host}"), proxy=None) as page,
+            aiomqtt.Client("127.0.0.1", embedded.port) as stranger,
+        ):
+
+            async def state_where(true: Callable[[Any], object]) -> None:
+                """Wait for a state of the page."""
+                while True:
+                    told = json.loads(await page.recv())
+                    if told["kind"] == "state" and true(told):
+                        return
+
+            await state_where(lambda state: state["broker_up"])
+            await gate.publish(msgspec.structs.replace(GATE, at_ns=time.monotonic_ns()))
+            await state_where(lambda state: state["gate"] and state["gate"]["advice"] == "go")
+            await stranger.publish("gating/page/gate/status", m.encode(GATE))
+            await state_where(lambda state: state["refused"] == {"unsigned": 1})
+            await page.send('{"request":"hold"}')
+            while not ear.heard:
+                await asyncio.sleep(0.01)
+            assert [("hold", None)] == [(one.message.request, one.key_id) for one in ear.heard]
+
+    asyncio.run(asyncio.wait_for(story(), 40))
+
+
+@pytest.mark.processes
+def test_the_process_lives_without_a_broker(site_file: Callable[[int], Path]) -> None:
+    """Without a broker the page is there all the same, and says so."""
+
+    async def story() -> None:
+        """Look at a page whose broker is not there."""
+        async with (
+            monitor_process(site_file(1)) as (host, _),
+            websockets.asyncio.client.connect(f"ws://{host}/live", origin=Origin(f"http://{host}"), proxy=None) as page,
+        ):
+            text = ""
+            while "127.0.0.1:1" not in text:
+                told = json.loads(await page.recv())
+                text = told["broker_text"]
+                assert not told["broker_up"]
+
+    asyncio.run(asyncio.wait_for(story(), 40))

@@ -1,7 +1,7 @@
 // How things are drawn on the strip: grid, calibration pulse, bands, marks. Shape and word first, colour second.
 
 const LIVE = {
-  ground: "#0a0f14", fine: "#111a22", coarse: "#1c2934", trace: "#8fe3b4", smallTrace: "#6fae90", badTrace: "#b98d6c",
+  ground: "#0a0f14", fine: "#111a22", coarse: "#1c2934", trace: "#8fe3b4", smallTrace: "#6fae90", badTrace: "#8a6c55",
   head: "#50616f", text: "#c3ced8", dim: "#8fa0af", mark: "#d9b8ff", r: "#dfe7ee", odd: "#ffb867",
 };
 const GREY = {
@@ -67,9 +67,11 @@ export function drawPulse(g, strip, lane, note) {
   g.font = `600 ${size}px ${FONT}`;
   g.fillText((note ? "! " : "") + lane.name, 6 * ratio, lane.top + size + 4 * ratio);
   if (!note) return;
-  g.font = `${Math.round(0.8 * fontPx)}px ${FONT}`;
-  const room = margin - 8 * ratio;
-  if (g.measureText(note).width <= room) g.fillText(note, 6 * ratio, lane.top + size + 1.2 * fontPx); // else the banner says it
+  g.font = `${fontPx}px ${FONT}`;
+  const noteSize = Math.min(0.8 * fontPx, (fontPx * (margin - 8 * ratio)) / g.measureText(note).width);
+  if (noteSize < 11 * ratio) return; // too long for the margin: the banner says it
+  g.font = `${noteSize}px ${FONT}`;
+  g.fillText(note, 6 * ratio, lane.top + size + 1.3 * fontPx);
 }
 
 const FONT = "Inter, 'Segoe UI', 'Liberation Sans', Arial, sans-serif";

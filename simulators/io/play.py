@@ -141,9 +141,8 @@ class House:
         for name in ("beats.jsonl", "beam.jsonl"):
             (self._truth / name).unlink(missing_ok=True)
         if options.broker is None:
-            port = free_port()
-            lines = await self._processes.start("broker", "broker", "--port", str(port), "--json")
-            await self._processes.say("broker", lines, "port")
+            lines = await self._processes.start("broker", "broker", "--port", "0")
+            port = int(str(await self._processes.say("broker", lines, "port")))
             self._mqtt = MqttSettings(port=port)
             self._say(f"broker  embedded, at 127.0.0.1:{port}")
         else:

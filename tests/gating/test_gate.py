@@ -46,7 +46,8 @@ def ecg(r_s: Sequence[float], seconds: float) -> NDArray[np.float64]:
         wave += 1000 * np.exp(-(((t - r) / 0.010) ** 2)) - 180 * np.exp(-(((t - r - 0.035) / 0.012) ** 2))
         wave += 180 * np.exp(-(((t - r - 0.30) / 0.045) ** 2))
     noise = np.random.default_rng(1).normal(0, 8, (len(t), 3))
-    return wave[:, None] * np.array([0.8, 1.4, -0.9]) + noise
+    samples: NDArray[np.float64] = wave[:, None] * np.array([0.8, 1.4, -0.9]) + noise
+    return samples
 
 
 @dataclass

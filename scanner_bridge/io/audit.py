@@ -9,6 +9,7 @@ log in `<name>.torn`, and the next record says so.
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ class AuditLog:
             If a log is there whose chain is broken: it is evidence, and nothing is appended to it.
         """
         self.path = path
+        self._lock = threading.Lock()  # the last records of a bridge that ends may meet a write under way
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             data = path.read_bytes() if path.exists() else b""
@@ -141,10 +143,10 @@ class AuditLog:
         OSError
             If the disk is full or gone; nothing after the last sound line counts.
         """
-        lines = b"".join(self._line(record) for record in batch)
-        self._file.write(lines)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._lock:
+            self._file.write(b"".join(self._line(record) for record in batch))
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def _line(self, record: dict[str, object]) -> bytes:
         self._number += 1

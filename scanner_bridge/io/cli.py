@@ -40,7 +40,7 @@ from scanner_bridge.plan import plan_from
 from scanner_bridge.session import Session
 from scanner_bridge.settings import parse_bridge
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 LISTEN = (Trigger, KeepAlive, Cancel, Inhibit, Pong, OperatorRequest)
 AUDIT_NAME = "audit.log"
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from gating.errors import DeviceError, PeerError, SettingsError
+from gating.errors import DeviceError, DiastoleError, PeerError, SettingsError
 from gating.io.bus import Heard, Refused
 from gating.messages import Message
 from scanner_bridge.driver import DeviceEvent, DriverFault, ScannerCommand, ScannerReady
@@ -58,13 +58,16 @@ class BridgeLoop:
         self._commands: asyncio.Queue[ScannerCommand] = asyncio.Queue(maxsize=MOST_COMMANDS)
         self._records: asyncio.Queue[Append] = asyncio.Queue(maxsize=MOST_RECORDS)
         self._timer: asyncio.TimerHandle | None = None
-        self._guarded = self._driver_ready = False
+        self._guarded = self._driver_ready = self._audit_failed = False
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, guard: Guard | None) -> None:
         """Run until something ends it; whatever that is, the driver is closed, which stops the beam."""
         self._guarded = guard is None
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: self._break(context))
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._until_broken())
                 tasks.create_task(self._write_records())
                 await self._driver.open(self.sense)
                 tasks.create_task(self._command())
@@ -72,12 +75,24 @@ class BridgeLoop:
                 if guard is not None:
                     tasks.create_task(guard.run())
                 self._wake()
-        except* (DeviceError, PeerError, SettingsError) as group:
-            raise group.exceptions[0] from None
+        except ExceptionGroup as group:
+            raise next((one for one in group.exceptions if isinstance(one, DiastoleError)), group) from None
         finally:
+            await self._driver.close()
+            self._perform(self._session.disconnect("the bridge ends", time.monotonic_ns()))
             if self._timer is not None:
                 self._timer.cancel()
-            await self._driver.close()
+            if not self._audit_failed:
+                self._audit.append(*(self._records.get_nowait().record for _ in range(self._records.qsize())))
+
+    async def _until_broken(self) -> None:
+        await self._broken
+
+    def _break(self, context: dict[str, object]) -> None:
+        """End the bridge for something that went wrong in a callback, where nobody else would see it."""
+        error = context.get("exception")
+        if not self._broken.done():
+            self._broken.set_exception(error if isinstance(error, Exception) else RuntimeError(str(context)))
 
     # --- what comes in ----------------------------------------------------------------------------------------------
 
@@ -169,6 +184,7 @@ class BridgeLoop:
             try:
                 await asyncio.to_thread(self._audit.append, *(append.record for append in batch))
             except OSError as error:
+                self._audit_failed = True
                 raise SettingsError(
                     f"Audit log {self._audit.path} cannot be written ({error.strerror}); make room."
                 ) from error

@@ -1,4 +1,4 @@
-"""The drivers that are installed: entry points of the group `diastole.scanner_drivers`. None is ever picked by itself."""
+"""The drivers that are installed: entry points of the group `diastole.scanner_drivers`. None is picked by itself."""
 
 from importlib.metadata import entry_points
 

@@ -139,7 +139,7 @@ class _Connection(asyncio.Protocol):
             elif line.verb == "PING" and self._role == "stop":
                 self.send(encode_line("PONG", line.integers()[0], 0))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name is asyncio's
         """Tell the server."""
         self._transport = None
         self._server.leave(self)

@@ -13,7 +13,6 @@ from rich.table import Table
 from scoring.io.dicom_in import read_labels, read_series
 from scoring.io.errors import SeriesError
 from scoring.io.html import render
-from scoring.lesions import Labels
 from scoring.report import ScoreReport, make_report, to_json
 from scoring.score import ScanFacts, Score, score_volume
 from scoring.settings import ScoreSettings
@@ -45,10 +44,10 @@ def score(
     """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
     try:
         settings = _settings(kv_mode, connectivity, all_islands)
-        report, page = run(folder, labels, scan, settings)
+        report, outcome, volume = run(folder, labels, scan, settings)
         if out is not None:
             _write(out / "score.json", to_json(report))
-            _write(out / "report.html", page.encode())
+            _write(out / "report.html", render(report, outcome, volume).encode())
         if json == "-":
             sys.stdout.buffer.write(to_json(report))
             sys.stdout.buffer.flush()
@@ -67,8 +66,8 @@ def score(
 
 def run(
     folder: Path, labels_path: Path | None, scan_path: Path | None, settings: ScoreSettings
-) -> tuple[ScoreReport, str]:
-    """Read, score and render one series: the content of `score.json` and the text of `report.html`.
+) -> tuple[ScoreReport, Score | Refusal, Volume | None]:
+    """Read and score one series: the content of `score.json`, what it was made from, and the volume if there is one.
 
     Raises
     ------
@@ -77,17 +76,11 @@ def run(
     """
     scan = None if scan_path is None else read_scan(scan_path)
     read = read_series(folder, settings, missing_allowed=scan is not None and not scan.whole)
-    volume: Volume | None = None
-    labels: Labels | None = None
-    outcome: Score | Refusal
     if isinstance(read, Refusal):
-        outcome = read
-    else:
-        volume = read
-        labels = None if labels_path is None else read_labels(labels_path, volume)
-        outcome = score_volume(volume, labels, settings, scan)
-    report = make_report(outcome, volume, labels, scan, settings, version=version("diastole"))
-    return report, render(report, outcome, volume)
+        return make_report(read, None, None, scan, settings, version=version("diastole")), read, None
+    labels = None if labels_path is None else read_labels(labels_path, read)
+    outcome = score_volume(read, labels, settings, scan)
+    return make_report(outcome, read, labels, scan, settings, version=version("diastole")), outcome, read
 
 
 def read_scan(path: Path) -> ScanFacts:

@@ -56,8 +56,11 @@ footer { margin-top: 24px; color: #57606a; font-size: 12px; border-top: 1px soli
 """
 
 
-def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None) -> str:
-    """Render the page; the numbers come from the report, the pictures from the volume and the lesions."""
+def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None, appendix: str = "") -> str:
+    """Render the page; the numbers come from the report, the pictures from the volume and the lesions.
+
+    `appendix` is HTML that stands below the score as it is; its maker has escaped it.
+    """
     lesions: tuple[Lesion, ...] = () if isinstance(outcome, Refusal) else outcome.lesions
     others: tuple[Lesion, ...] = () if isinstance(outcome, Refusal) else outcome.candidates
     badge = '<span class="badge">SIMULATED</span>' if report.simulated else ""
@@ -73,6 +76,7 @@ def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None)
         # with a total, what lies outside the map is bone and the like; without one, a reader needs to see it
         "" if report.status == "scored" else _figures("Pictures of candidates", report.candidates, others, volume),
         _list("Notes", report.notes),
+        appendix,
         _facts(report),
     ]
     version = escape(f"Diastole {report.diastole_version}, {report.schema}. {report.statement}")

@@ -4,7 +4,7 @@ The same for the demo on real wires and for a study in virtual time: both hand o
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from gating.errors import SettingsError
 from scoring.io.cli import run as score_series
+from scoring.io.html import render
 from scoring.lesions import Labels
 from scoring.report import ScoreReport, to_json
 from scoring.score import Score, score_volume
@@ -66,30 +67,35 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
     A scan with missing slabs is reconstructed as far as it goes and gets no total.
     """
     gating = gating_report(log)
-    report: dict[str, object] = {"report_version": REPORT_VERSION, "simulated": True, **_identity(story)}
     used = _used(log)
-    score: ScoreReport | None = None
-    if used:
+    slices = open_out(out / "slices")
+    for old in slices.glob("slice-*.dcm"):
+        old.unlink()  # of an earlier scan: two series in one folder would be refused
+    report = {
+        "report_version": REPORT_VERSION,
+        "simulated": True,
+        **_identity(story),
+        **_agatston(None, None),
+        **gating,
+    }
+    if not used:
+        page = _bare_page(report)
+    else:
         patient, motion = make_patient(story.scenario, story.scenario.seed), _motion(log, story)
-        volume = _moving(log, story, patient, motion, used, say)
+        say(f"reconstructing {len(used) * log.plan.slices_per_step} slices")
+        volume = _moving(log, story, patient, motion, used)
         labels = territories(patient, motion, volume)
         frozen = _frozen_score(volume, labels, patient, motion, used, story) if gating["complete"] else None
-        facts = _write_scan_facts(log, gating, story, out)
-        slices = open_out(out / "slices")
         datasets = dicom.write_series(slices, volume, _cardiac(volume, used), seed=story.scenario.seed)
         dicom.write_labels(out / "labels.seg.dcm", labels, datasets)
         say("scoring")
-        settings = ScoreSettings()
-        score, page = score_series(out / "slices", out / "labels.seg.dcm", facts, settings)
+        facts = _write_scan_facts(log, gating, story, out)
+        score, outcome, read = score_series(slices, out / "labels.seg.dcm", facts, ScoreSettings())
         (out / "score.json").write_bytes(to_json(score))
-        report |= _agatston(score, frozen)
-    else:
-        page = ""
-        report |= {"agatston": _no_score(), "truth": {"agatston_frozen": _no_score()}, "score_error_percent": None}
-    report |= gating
-    report |= {"score": None if score is None else msgspec.to_builtins(score)}
+        report |= {**_agatston(score, frozen), "score": msgspec.to_builtins(score)}
+        page = render(score, outcome, read, appendix(report))
     write_json(out / "report.json", report)
-    (out / "report.html").write_text(_page(page, report), encoding="utf-8")
+    (out / "report.html").write_text(page, encoding="utf-8")
     return report
 
 
@@ -98,12 +104,9 @@ def write_json(path: Path, value: object) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
 
-def _page(score_page: str, report: dict[str, object]) -> str:
-    gating = appendix(report)
-    if "<footer>" in score_page:
-        return score_page.replace("<footer>", gating + "<footer>", 1)
+def _bare_page(report: dict[str, object]) -> str:
     head = '<meta charset="utf-8"><title>Diastole: no slices</title>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{gating}</body></html>\n'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{appendix(report)}</body></html>\n'
 
 
 def _identity(story: Story) -> dict[str, object]:
@@ -137,9 +140,8 @@ def _shots(used: dict[int, Exposure], story: Story) -> list[Shot]:
 
 
 def _moving(
-    log: ScanLog, story: Story, patient: Patient, motion: MotionClock, used: dict[int, Exposure], say: Say
+    log: ScanLog, story: Story, patient: Patient, motion: MotionClock, used: dict[int, Exposure]
 ) -> StudyVolume:
-    say(f"reconstructing {len(used) * log.plan.slices_per_step} slices")
     breathing = Breathing(story.scenario.respiration)
     return acquire(patient, motion, _shots(used, story), log.plan, noise_seed=story.scenario.seed, breathing=breathing)
 
@@ -219,18 +221,14 @@ def _no_score() -> dict[str, float | None]:
     return dict.fromkeys(("total", "LM", "LAD", "LCX", "RCA"))
 
 
-def _agatston(score: ScoreReport, frozen: Score | None) -> dict[str, object]:
+def _agatston(score: ScoreReport | None, frozen: Score | None) -> dict[str, object]:
     """Put the score beside the truth; no total, no error; a truth of 0 has none either."""
-    total = score.score.total
-    parts = {name: one.agatston for name, one in score.score.by_vessel.items() if name in _no_score()}
-    measured = _no_score() if total is None else {**_no_score(), **parts, "total": total.agatston}
+    measured = _no_score()
+    if score is not None and score.score.total is not None:
+        parts = {name: one.agatston for name, one in score.score.by_vessel.items() if name in measured}
+        measured |= {**parts, "total": score.score.total.agatston}
     truth = _no_score() if frozen is None else frozen.agatston
     error = None
     if measured["total"] is not None and truth["total"]:
         error = 100 * (measured["total"] - truth["total"]) / truth["total"]
     return {"agatston": measured, "truth": {"agatston_frozen": truth}, "score_error_percent": error}
-
-
-def truth_lines(rows: list[object]) -> bytes:
-    """Encode truth rows as JSON lines."""
-    return b"".join(msgspec.json.encode(asdict(row)) + b"\n" for row in rows)  # type: ignore[call-overload]  # dataclasses

@@ -39,12 +39,13 @@ SMOOTH_S, SLOPE_S, ENERGY_S = 0.008, 0.024, 0.070
 MEMORY_S = 4.0  # of filtered samples
 PIECE_S = 0.25  # longer blocks are taken in pieces, so that the memory is bounded
 STEP_S = 0.004  # a candidate is looked at so often
-BEFORE_S, AFTER_S = 0.100, 0.050  # where the extremum may lie around the instant the candidate opened
+BEFORE_S, AFTER_S = 0.078, 0.050  # where the extremum may lie around the instant the candidate opened
 TEMPLATE_S = 0.050  # on either side of the peak
 LEAST_UV = 20.0  # energy of the least QRS level: about 0.15 mV of deflection (EC13 asks to ignore less)
 BEATS = 8  # that the levels rest on
 T_WAVE_S = 0.36
 CANDIDATE = 0.6  # of the threshold
+RISE = 1.4  # over the least strength since the last candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,8 @@ class RPeakDetector:
         self._blind_until = 0
         self._last_r: float | None = None
         self._rr: deque[float] = deque(maxlen=BEATS)
-        self._last_slope = 0.0
-        self._cursor = self._memory.end
+        self._slopes: deque[float] = deque(maxlen=BEATS)  # steepest of the last beats
+        self._cursor = self._closed_at = self._memory.end
 
     @property
     def learned(self) -> bool:
@@ -280,13 +281,19 @@ class RPeakDetector:
             return
         last, factor = self._patience(first)
         strength = memory.strength[memory.rows(first, last)]
-        high = strength >= CANDIDATE * factor * self._threshold
+        low = np.minimum(np.minimum.accumulate(strength), self._lowest(first))
+        high = (strength >= CANDIDATE * factor * self._threshold) & (strength >= RISE * low)
         at = int(high.argmax())
         if high[at]:
             self._cursor = first + at
             self._candidate = _Candidate(opened=first + at, looked=first + at)
         else:
             self._cursor = min(last, memory.end)
+
+    def _lowest(self, first: int) -> float:
+        """Give the least strength between the end of the last candidate and a sample: what falls off opens nothing."""
+        strength = self._memory.strength[self._memory.rows(self._closed_at, first)]
+        return float(strength.min()) if len(strength) else np.inf
 
     def _patience(self, number: int) -> tuple[int, float]:
         """Give the factor on the threshold at a sample, and the sample up to which it holds.
@@ -325,7 +332,7 @@ class RPeakDetector:
                     peaks.append(self._tell(candidate, "provisional", lead, r, now, 0.5))
                 continue
             self._candidate = None
-            self._cursor = now + 1
+            self._cursor = self._closed_at = now + 1
             peaks += self._judge(candidate, lead, r, now)
             return peaks
         self._cursor = self._memory.end
@@ -385,7 +392,12 @@ class RPeakDetector:
         """Soon after a beat, half as steep: the T wave."""
         if self._last_r is None or r - self._last_r > T_WAVE_S * self._rate_hz:
             return False
-        return self._steepest(r, now) < 0.5 * self._last_slope
+        return self._steepest(r, now) < 0.5 * self._usual_slope()
+
+    def _usual_slope(self) -> float:
+        """Give the steepest slope of a beat, of the last or of the usual one, whichever is less."""
+        slopes = sorted(self._slopes)
+        return min(self._slopes[-1], slopes[len(slopes) // 2]) if slopes else 0.0
 
     def _likeness(self, r: float) -> float:
         """Give the correlation with the usual beat, over the leads, by weight; 0 while there is none."""
@@ -420,7 +432,7 @@ class RPeakDetector:
         bar = factor * self._threshold * (1.35 - 0.6 * max(0.0, likeness))
         since = float("inf") if self._last_r is None else r - self._last_r
         refused = since < 1e-3 * self._settings.refractory_ms * self._rate_hz or self._is_t_wave(r, now)
-        self.debug = (strength, factor, self._threshold, likeness, since / self._rate_hz, self._steepest(r, now) / max(self._last_slope, 1e-9), r, now)
+        self.debug = (strength, factor, self._threshold, likeness, since / self._rate_hz, self._steepest(r, now) / max(self._usual_slope(), 1e-9), r, now)
         if refused or strength < bar:
             self._blind_until = now + 1
             return self._withdraw(candidate, now)
@@ -436,7 +448,7 @@ class RPeakDetector:
         if previous is not None and r - previous < 3.0 * rate:
             self._rr.append(r - previous)
         self._last_r = r
-        self._last_slope = self._steepest(r, now)
+        self._slopes.append(self._steepest(r, now))
         own = memory.rows(candidate.opened - self._step, now + 1)
         gap = slice(0, 0)
         if previous is not None:

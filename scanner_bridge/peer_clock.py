@@ -59,15 +59,13 @@ class PeerClock:
         """Give offset and uncertainty in ns; uncertainty None when nothing fresh was measured.
 
         An offset within its own doubt cannot be told from one clock for both, which is what one host has: it counts
-        as zero, so that no instant moves by the jitter of a measurement.
+        as zero, so that no instant moves by the jitter of a measurement, and is added to the doubt.
         """
         fresh = [one for one in self._measured if now_ns - one.at_ns <= self._fresh_ns]
         if not fresh:
-            return (self._measured[-1].offset_ns if self._measured and not self._near_zero() else 0, None)
+            return (0, None)
         best = min(fresh, key=lambda one: self._doubt_ns(one, now_ns))
         doubt_ns = self._doubt_ns(best, now_ns)
-        return (0 if abs(best.offset_ns) <= doubt_ns else best.offset_ns, doubt_ns)
-
-    def _near_zero(self) -> bool:
-        last = self._measured[-1]
-        return abs(last.offset_ns) <= last.doubt_ns
+        if abs(best.offset_ns) <= doubt_ns:
+            return (0, doubt_ns + abs(best.offset_ns))
+        return (best.offset_ns, doubt_ns)

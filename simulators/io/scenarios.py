@@ -1,0 +1,37 @@
+"""Scenarios from the package or from a file."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from gating.errors import SettingsError
+from simulators.scenario import Scenario, parse_scenario
+
+SUFFIX = ".toml"
+
+
+def scenario_names() -> tuple[str, ...]:
+    """Give the names of the scenarios that come with the package."""
+    folder = files("simulators") / "scenarios"
+    return tuple(sorted(one.name.removesuffix(SUFFIX) for one in folder.iterdir() if one.name.endswith(SUFFIX)))
+
+
+def load_scenario(name_or_path: str | Path) -> Scenario:
+    """Read a scenario by the name of a packaged one, or from a TOML file.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such scenario or file, or its text is not a scenario.
+    """
+    asked = str(name_or_path)
+    if asked in scenario_names():
+        text = (files("simulators") / "scenarios" / f"{asked}{SUFFIX}").read_text(encoding="utf-8")
+        return parse_scenario(text, asked)
+    path = Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(scenario_names())
+        raise SettingsError(f"There is no scenario {asked!r}; name a TOML file or one of: {known}.")
+    try:
+        return parse_scenario(path.read_text(encoding="utf-8"), asked)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"Scenario file {asked} cannot be read ({error}); check its rights.") from error

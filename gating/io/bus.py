@@ -155,23 +155,31 @@ class Bus:
 
     @contextlib.asynccontextmanager
     async def loopback(self, topic: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-        """Open a further connection that hears itself, for measuring; gives the round trip, at QoS 1, to be awaited.
+        """Open two further connections, one that asks and one that echoes; gives the round trip, to be awaited.
 
-        A round trip is over when the broker has both acknowledged and passed on: Nagle's algorithm holds back the
-        second of the two.
+        All at QoS 1, as trigger and answer are: the ask's acknowledgement and the echo are two small packets to one
+        socket, and Nagle's algorithm in the broker holds the second one back.
         """
         back = asyncio.Event()
+        echoes: set[asyncio.Task[None]] = set()
 
-        def heard(_: aiomqtt.Message) -> bool:
+        def heard_back(_: aiomqtt.Message) -> bool:
             """Note the return."""
             back.set()
+            return True
+
+        def echo(_: aiomqtt.Message) -> bool:
+            """Answer at once."""
+            task = asyncio.ensure_future(far.publish(f"{topic}/echo", b"echo", qos=1, timeout=ACK_TIMEOUT_S))
+            echoes.add(task)
+            task.add_done_callback(echoes.discard)
             return True
 
         async def trip() -> None:
             """Go there and back once."""
             back.clear()
             try:
-                await client.publish(topic, b"diastole check", qos=1, timeout=ACK_TIMEOUT_S)
+                await near.publish(topic, b"ask", qos=1, timeout=ACK_TIMEOUT_S)
                 await asyncio.wait_for(back.wait(), ACK_TIMEOUT_S)
             except (aiomqtt.MqttError, TimeoutError) as error:
                 raise PeerError(
@@ -179,16 +187,9 @@ class Bus:
                     "grant it in the broker's access list."
                 ) from error
 
-        client = self._make_client(functools.partial(_Doorstep, heard))
-        try:
-            await _enter(client)
-            try:
-                await client.subscribe(topic, qos=1)
-                yield trip
-            finally:
-                await _leave(client)
-        except aiomqtt.MqttError as error:
-            raise PeerError(self._why(error)) from error
+        async with self._open(heard_back, [(f"{topic}/echo", 1)]) as near, self._open(echo, [(topic, 1)]) as far:
+            yield trip
+            await asyncio.gather(*echoes, return_exceptions=True)
 
     def _prepare(self, message: Message) -> tuple[str, bytes]:
         """Give topic and bytes of a message; only the page's tightening requests may go unsigned."""
@@ -202,17 +203,26 @@ class Bus:
 
     @contextlib.asynccontextmanager
     async def _connection(self, hear: Callable[[Heard | Refused], None]) -> AsyncIterator[aiomqtt.Client]:
-        """Connect and subscribe; afterwards close whatever is open. A failure of the broker's side is a PeerError."""
-        doorstep = functools.partial(_Doorstep, functools.partial(self._deliver, hear))
-        client = self._make_client(doorstep)
-        try:
-            await _enter(client)
+        """Be connected, as far as `publish` is concerned, for the time of a context."""
+        async with self._open(functools.partial(self._deliver, hear), self._topics) as client:
+            self._client = client
             try:
-                await self._subscribe(client)
-                self._client = client
                 yield client
             finally:
                 self._client = None
+
+    @contextlib.asynccontextmanager
+    async def _open(
+        self, deliver: Callable[[aiomqtt.Message], bool], topics: list[tuple[str, int]]
+    ) -> AsyncIterator[aiomqtt.Client]:
+        """Connect and subscribe; afterwards close whatever is open. A failure of the broker's side is a PeerError."""
+        client = self._make_client(functools.partial(_Doorstep, deliver))
+        try:
+            await _enter(client)
+            try:
+                await self._subscribe(client, topics)
+                yield client
+            finally:
                 await _leave(client)
         except aiomqtt.MqttError as error:
             raise PeerError(self._why(error)) from error
@@ -240,12 +250,12 @@ class Bus:
         client.pending_calls_threshold = MAX_IN_FLIGHT
         return client
 
-    async def _subscribe(self, client: aiomqtt.Client) -> None:
-        """Subscribe to all that this process listens for; a refused topic is the broker's rights."""
-        if not self._topics:
+    async def _subscribe(self, client: aiomqtt.Client, topics: list[tuple[str, int]]) -> None:
+        """Subscribe to topics; a refused one is the broker's rights."""
+        if not topics:
             return
-        granted = await client.subscribe(self._topics)
-        for (topic, _), code in zip(self._topics, granted, strict=True):
+        granted = await client.subscribe(topics)
+        for (topic, _), code in zip(topics, granted, strict=True):
             if _number(code) >= SUBSCRIPTION_REFUSED:
                 raise PeerError(
                     f"The MQTT broker at {self.broker} does not let {self._who()} read {topic}; "
@@ -275,7 +285,7 @@ class Bus:
                 f"The MQTT broker at {self.broker} refuses {self._who()}; "
                 "check username and password_file in [mqtt] of the site file."
             )
-        if self._client is None and "efused" in str(error):
+        if "onnection refused" in str(error):
             return f"No MQTT broker answers at {self.broker}; start it (`diastole broker`), or mend [mqtt]."
         return f"The connection to the MQTT broker at {self.broker} failed ({error}); is it running?"
 

@@ -230,8 +230,7 @@ class Operator:
         await self._until(lambda: granted() or self._declined(before) != (), seconds)
         if granted():
             return None
-        if self._declined(before) == ("wrong-challenge",):
-            self._spent = None  # ours was refused, not spent: the next status carries the right one
+        self._spent = None  # the status that told the refusal carries the challenge for the next try
         return Declined(self._declined(before) or ("no-answer",))
 
     def _declined(self, before: ScannerStatus) -> tuple[str, ...]:

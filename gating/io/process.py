@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from gating.errors import SettingsError
 from gating.frontends import FRONTENDS
@@ -31,6 +32,7 @@ from gating.messages import (
     TriggerAnswer,
 )
 from gating.settings import GateSettings, SiteSettings
+from gating.units import NS_PER_S, Nanoseconds
 
 LISTENS_TO: tuple[type[Message], ...] = (
     Armed,
@@ -42,6 +44,7 @@ LISTENS_TO: tuple[type[Message], ...] = (
     OperatorRequest,
 )
 LAST_WORDS_S = 0.2
+WARM_UP_S = 8.0  # enough beats for every room to have had its turn
 
 
 def journal_path(out: Path, settings: GateSettings) -> Path:
@@ -70,6 +73,23 @@ def make_reader(site: SiteSettings) -> SerialReader:
     return SerialReader(site.serial.port, baud, start=declared.start, stop=declared.stop)
 
 
+def warm_up(settings: GateSettings) -> None:
+    """Run some seconds of made-up ECG through a gate that is thrown away: whatever is made on first use is made now.
+
+    A compile or an import while armed would be a late loop, thus a fault.
+    """
+    frontend = FRONTENDS[settings.frontend]
+    declared = frontend.declaration
+    gate, encoder = Gate(settings), frontend.encoder()
+    size = max(declared.block_fill_samples)
+    on = np.zeros((size, len(declared.electrodes)), dtype=bool)
+    for first in range(0, round(WARM_UP_S * declared.rate_hz), size):
+        seconds = (np.arange(first, first + size) / declared.rate_hz)[:, np.newaxis]
+        spikes = 1000.0 * np.exp(-0.5 * ((seconds % 0.8 - 0.4) / 0.01) ** 2)  # R-like, 75 bpm
+        data = encoder.encode(np.repeat(spikes, len(declared.leads), axis=1), on)
+        gate.receive(data, Nanoseconds(round((first + size) / declared.rate_hz * NS_PER_S)))
+
+
 async def run_gate(site: SiteSettings, log: Callable[[str], None]) -> None:
     """Run the gate of a site until cancelled.
 
@@ -85,8 +105,8 @@ async def run_gate(site: SiteSettings, log: Callable[[str], None]) -> None:
     keyring = Keyring(Path(site.keys.folder), "gate")
     bus = functools.partial(Bus, site.mqtt, site.site, keyring, role="gate", now_ns=time.monotonic_ns)
     buses = bus(listen=LISTENS_TO), bus(listen=())
+    warm_up(settings)
     gate = Gate(settings)
-    gate.warm_up()  # a compile while armed would be a fault
     quiet_collector()
     reader.open()
     wall = datetime.datetime.now().astimezone().isoformat()

@@ -40,7 +40,7 @@ from gating.sample_clock import BlockTimes, SampleClock
 from gating.settings import GateSettings
 from gating.status import LineHealth, Strip, gate_status
 from gating.trigger import Booking, Permit
-from gating.units import Nanoseconds, ns_from_ms
+from gating.units import NS_PER_S, Nanoseconds, ns_from_ms
 from gating.window import NoWindow, place
 
 STATUS_EVERY_NS = ns_from_ms(250)
@@ -269,8 +269,9 @@ class Gate:
             return []
         if scanner.state != "armed" or scanner.table_settled_at_ns is None or scanner.at_ns < self._settled_at_ns:
             return []  # the table moves, or the bridge is not done with the last beat
-        if scanner.next_step is None or scanner.next_attempt is None:
-            return []
+        settled_at_ns = self._hold_began_at_ns + round(permit.armed.plan.settle_s * NS_PER_S)
+        if scanner.next_step is None or scanner.next_attempt is None or beat.r_at_ns < settled_at_ns:
+            return []  # nothing is waited for yet
         rhythm, prediction = self._rhythm.now(now_ns), self._predictor.next_rr()
         window = place(
             beat.r_at_ns, prediction, rhythm.steadiness, permit.armed.plan, self.settings.window, self._session_phase

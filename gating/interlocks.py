@@ -111,8 +111,6 @@ def booking_vetoes(view: BookingView, settings: InterlockSettings) -> tuple[str,
         reasons.append(f"{view.good_beats} of {settings.min_beats} good beats seen")
     if view.hold_began_at_ns is None:
         reasons.append("the breath-hold has not begun")
-    elif view.beat.r_at_ns < view.hold_began_at_ns + round(view.scanner.plan.settle_s * NS_PER_S):
-        reasons.append("the heart rate settles after the breath-hold began")
     if view.beat.beat_kind == "premature" and not view.irregular:
         reasons.append("premature beat")
     if view.beat.beat_kind == "unknown":

@@ -13,6 +13,8 @@ import numpy as np
 from gating.beats import ClassifiedBeat
 from gating.settings import PredictionSettings
 
+_ERRORS = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -26,7 +28,7 @@ class Prediction:
 
 
 class Predictor:
-    """Foretells the next RR interval of a sinus rhythm. State: `beats` intervals and 4x as many errors.
+    """Foretells the next RR interval of a sinus rhythm. State: `beats` intervals and the last 32 errors.
 
     Notes
     -----
@@ -37,7 +39,7 @@ class Predictor:
     def __init__(self, settings: PredictionSettings) -> None:
         self._settings = settings
         self._intervals_ms: deque[float] = deque(maxlen=settings.beats)
-        self._errors_ms: deque[float] = deque(maxlen=4 * settings.beats)
+        self._errors_ms: deque[float] = deque(maxlen=_ERRORS)
 
     def take(self, beat: ClassifiedBeat) -> None:
         """Learn from one beat, if its interval is a sinus interval."""

@@ -63,7 +63,7 @@ class RhythmSettings(Section, frozen=True):
 class PredictionSettings(Section, frozen=True):
     """The next RR interval."""
 
-    beats: int = 8  # normal intervals remembered
+    beats: int = 4  # sinus intervals remembered: the rate falls by 4 bpm in the first 3 s of a hold (gating.md 4.2)
     coverage: float = 0.95  # of the stated interval
     min_beats: int = 4
 

@@ -3,6 +3,8 @@
 A pure device like the others: messages and time in, requests and the next wake-up out; the demo signs what it says.
 """
 
+from typing import Literal
+
 from gating.messages import GateStatus, Message, OperatorRequest, ScannerStatus
 from gating.units import ns_from_ms
 
@@ -63,12 +65,10 @@ class Operator:
             return False
         return status.state == "disarmed" and status.clock_uncertainty_ns is not None
 
-    def _request(self, what: str) -> OperatorRequest:
-        status = self._status
-        if status is None:
+    def _request(self, what: Literal["arm", "begin-hold"]) -> OperatorRequest:
+        """Make a request; the latest challenge shows that it is no replay."""
+        if self._status is None:
             raise AssertionError("the operator asks only what a status has invited")
-        if what == "arm":
-            return OperatorRequest(
-                request="arm", name="operator", plan_hash=status.plan_hash, challenge=status.challenge
-            )
-        return OperatorRequest(request="begin-hold", name="operator")
+        return OperatorRequest(
+            request=what, name="operator", plan_hash=self._status.plan_hash, challenge=self._status.challenge
+        )

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from gating.gate import Gate
-from gating.messages import AcquisitionPlan, Message, OperatorRequest, Permission, Trigger
+from gating.messages import CHANNELS, AcquisitionPlan, Message, OperatorRequest, Permission, Trigger
 from gating.settings import GateSettings
 from gating.units import NS_PER_MS, NS_PER_S, Nanoseconds
 from scanner_bridge.driver import Capabilities
@@ -25,6 +25,7 @@ from simulators.gantry import BeamTruth, Gantry
 from simulators.operator import Operator
 
 KEYS = {"gate-key": "gate", "bridge-key": "bridge", "operator-key": "operator"}
+LISTENERS = {"gate": ("bridge", "operator"), "bridge": ("gate", "operator"), "operator": ("bridge",)}
 START_NS = 1_000 * NS_PER_S
 
 
@@ -188,7 +189,9 @@ class VirtualScan:
         self.result.passed.append(Passed(now_ns, sender, "sent", message, key))
         if self._is_down(now_ns):
             return
-        for place in {"gate": ("bridge", "operator"), "bridge": ("gate", "operator"), "operator": ("bridge",)}[sender]:
+        for place in LISTENERS[sender]:
+            if place == "bridge" and not CHANNELS[type(message)].permission:
+                continue  # the bridge hears no display
             if self._rng.random() < self._faults.drop:
                 continue
             copies = 2 if self._rng.random() < self._faults.duplicate else 1

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from gating.leads import LeadsState, LeadState
-from gating.sample_clock import BlockTimes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gating.beats import ClassifiedBeat
 from gating.interlocks import BookingView, SignalView, booking_vetoes, signal_vetoes, standstill_after_s
+from gating.leads import LeadsState, LeadState
 from gating.messages import AcquisitionPlan, ScannerStatus, plan_hash
 from gating.rhythm import RhythmJudge
+from gating.sample_clock import BlockTimes
 from gating.settings import InterlockSettings, RhythmSettings, SampleClockSettings
 from gating.units import NS_PER_MS, NS_PER_S
 
@@ -138,7 +138,6 @@ def test_each_fault_of_a_beat_is_vetoed_in_words(
         "driver gantry controls nothing": replace(bookable, scanner=make_status(control="none")),
         "7 of 8 good beats seen": replace(bookable, good_beats=7),
         "the breath-hold has not begun": replace(bookable, hold_began_at_ns=None),
-        "the heart rate settles after the breath-hold began": replace(bookable, hold_began_at_ns=NOW_NS - 2 * NS_PER_S),
         "premature beat": replace(bookable, beat=early),
         "too late: 5 ms left to send the trigger": replace(bookable, expires_at_ns=NOW_NS + 5 * NS_PER_MS),
     }

@@ -26,8 +26,8 @@ def test_too_little_is_known_before_four_intervals() -> None:
 
 
 def test_the_median_of_the_last_intervals_is_foretold() -> None:
-    """Eight intervals are remembered."""
-    foretold = _taught([500.0, *[1000.0] * 8]).next_rr()
+    """Four intervals are remembered."""
+    foretold = _taught([500.0, *[1000.0] * 4]).next_rr()
     assert foretold is not None
     assert 1000.0 == foretold.rr_ms
 

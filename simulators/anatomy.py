@@ -49,10 +49,10 @@ class Course:
 
 
 COURSES = {
-    "LM": Course(u_deg=(-78.0, -64.0), z_mm=(31.0, 29.0), slide_deg=4.5, slide_mm=-2.5, radius_mm=1.8),
-    "LAD": Course(u_deg=(-60.0, -38.0), z_mm=(26.0, -36.0), slide_deg=4.5, slide_mm=-2.5, radius_mm=1.5),
-    "LCX": Course(u_deg=(-44.0, 62.0), z_mm=(30.0, 12.0), slide_deg=-13.0, slide_mm=-4.0, radius_mm=1.5),
-    "RCA": Course(u_deg=(-112.0, -235.0), z_mm=(28.0, -24.0), slide_deg=16.0, slide_mm=-7.0, radius_mm=1.6),
+    "LM": Course(u_deg=(-78.0, -64.0), z_mm=(31.0, 29.0), slide_deg=6.0, slide_mm=-2.0, radius_mm=1.8),
+    "LAD": Course(u_deg=(-60.0, -38.0), z_mm=(26.0, -36.0), slide_deg=8.0, slide_mm=-2.0, radius_mm=1.5),
+    "LCX": Course(u_deg=(-26.0, 68.0), z_mm=(28.0, 12.0), slide_deg=-16.0, slide_mm=-4.0, radius_mm=1.5),
+    "RCA": Course(u_deg=(-112.0, -235.0), z_mm=(28.0, -24.0), slide_deg=23.0, slide_mm=-6.0, radius_mm=1.6),
 }
 """Cartoon courses: each leaves at the base of the heart, the LAD for the apex, LCX and RCA around the AV groove."""
 
@@ -143,7 +143,7 @@ def make_patient(scenario: Scenario, seed: int) -> Patient:
         count = story.lesions.get(vessel, 0)
         for n in range(count):
             radius = rng.uniform(*story.radius_mm)
-            lengths = rng.uniform(1.0, 1.6, size=2)  # plaques are long rather than round
+            lengths = rng.uniform(1.0, 1.5, size=2)  # plaques are long rather than round
             lesions.append(
                 Lesion(
                     vessel=vessel,

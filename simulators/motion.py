@@ -50,8 +50,8 @@ class _Side:
 
 _SIDES = {
     # E0 + A puts the extinction of the diastolic rest at 91 bpm (left) and 78 bpm (right)
-    "left": _Side(stroke_mm=9.0, relaxed_ms=71.0, atrial_ms=142.0),
-    "right": _Side(stroke_mm=16.0, relaxed_ms=100.0, atrial_ms=177.0),
+    "left": _Side(stroke_mm=10.0, relaxed_ms=71.0, atrial_ms=142.0),
+    "right": _Side(stroke_mm=21.0, relaxed_ms=100.0, atrial_ms=177.0),
 }
 _SIDE_OF = {"LM": "left", "LAD": "left", "LCX": "left", "RCA": "right"}
 

@@ -6,7 +6,9 @@ beats leave a median alone, atrial fibrillation does not. The limits stand in `R
 
 from collections import deque
 from itertools import pairwise
-from statistics import fmean, median, pstdev
+from statistics import fmean, median
+
+import numpy as np
 
 from gating.beats import ClassifiedBeat
 from gating.messages import Advice, Rhythm, Steadiness
@@ -51,7 +53,7 @@ class RhythmJudge:
             beats=len(intervals),
             heart_rate_bpm=None if mean_rr is None else 60_000 / mean_rr,
             mean_rr_ms=mean_rr,
-            sd_rr_ms=pstdev(intervals) if enough else None,
+            sd_rr_ms=float(np.std(intervals)) if enough else None,
             range_bpm=60_000 / min(intervals) - 60_000 / max(intervals) if enough else None,
             premature=premature,
             advice=advice,
@@ -90,7 +92,7 @@ class RhythmJudge:
         ][-self._settings.beats :]
         if len(sinus) < _MIN_INTERVALS:
             return "variable"
-        return "steady" if pstdev(sinus) <= self._settings.steady_sd_ms else "variable"
+        return "steady" if np.std(sinus) <= self._settings.steady_sd_ms else "variable"
 
     def _advice(self, steadiness: Steadiness, premature: int) -> tuple[Advice, tuple[str, ...]]:
         intervals = self._intervals()[-self._settings.beats :]
@@ -106,7 +108,7 @@ class RhythmJudge:
             share = 100 * self._irregularity()
             reasons.append(f"irregular rhythm (RR changes by {share:.0f} %): windows at a fixed time after R")
         elif steadiness == "variable":
-            spread = pstdev(intervals)
+            spread = float(np.std(intervals))
             reasons.append(f"RR varies by {spread:.0f} ms")
         if premature:
             reasons.append(f"{premature} premature in the last {_ECTOPY_BEATS} beats")

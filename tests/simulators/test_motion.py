@@ -75,7 +75,7 @@ def test_the_diastolic_rest_vanishes_at_the_published_rate(vessel: str, bpm: flo
 
 @pytest.mark.parametrize(("vessel", "bpm"), [("RCA", 70), ("RCA", 60), ("LCX", 80), ("LCX", 60)])
 def test_the_stated_diastolic_rest_is_one(vessel: str, bpm: float) -> None:
-    """Inside the interval that `rest_ms` names nothing moves but the drift (<= 0.4 of the stroke per s); around it, more."""
+    """Inside the interval that `rest_ms` names nothing moves but the drift (<= 0.4 strokes/s); around it, more."""
     begins, ends = steady(bpm).rest_ms(60_000 / bpm, vessel, "diastole")
     t_ms, fraction = cycle(bpm, vessel)
     speed_per_s = np.abs(np.gradient(fraction)) * 1e3

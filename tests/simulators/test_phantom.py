@@ -103,7 +103,7 @@ def test_bone_stays_away_from_the_arteries() -> None:
 def test_each_artery_moves_as_far_and_fast_as_published(
     vessel: str, stroke_mm: tuple[float, float], fastest_mm_per_s: tuple[float, float]
 ) -> None:
-    """Strokes and peak speeds at 60 bpm lie in the ranges of Mao 2000 and the design's prototype: RCA > LCX > LM > LAD."""
+    """Strokes and peak speeds at 60 bpm lie in the ranges of Mao 2000 and the design's prototype."""
     step_s = 0.002
     phases = MotionClock(np.arange(10), RestOffsets()).displacement(np.arange(5.0, 6.0, step_s))
     path = course_points(PATIENT, vessel, [0.05, 0.5, 0.8], phases, np.zeros(len(phases)))

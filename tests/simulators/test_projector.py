@@ -118,7 +118,7 @@ def test_a_half_scan_has_its_views() -> None:
 
 
 def test_noise_is_quantum_noise() -> None:
-    """Variance exp(p) / N0 of the attenuation integral p, N0 proportional to mAs and slice; draws do not see the lines."""
+    """Variance exp(p) / N0 of the attenuation integral p, N0 proportional to mAs and slice; the draws are blind."""
     quanta = photons(290.0, 280.0, 3.0)
     assert pytest.approx(4 * quanta) == photons(580.0, 280.0, 6.0)
     thin, thick = np.zeros((300, 900), dtype=np.float32), np.full((300, 900), 200.0, dtype=np.float32)

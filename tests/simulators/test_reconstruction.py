@@ -22,7 +22,7 @@ DISCS = (
 def scan(discs: tuple[tuple[float, ...], ...], first_rad: float) -> np.ndarray:
     """Project discs over one half scan."""
     rows = [[x, y, 0.0, a, b, 1.0, np.cos(t), np.sin(t), hu / 1000, CYLINDER] for x, y, a, b, t, hu in discs]
-    angles = first_rad + 2 * np.pi / 984 * np.arange(VIEWS)
+    angles = np.asarray(first_rad + 2 * np.pi / 984 * np.arange(VIEWS))
     return project(np.array([rows]), angles, FAN, 0.0, 3.0)
 
 
@@ -54,7 +54,7 @@ def test_the_disc_phantom(kernel_cutoff: float | None, first_rad: float) -> None
 
 @pytest.mark.parametrize(("matrix", "fov_mm", "x_mm", "y_mm"), [(256, 220.0, 0.0, 0.0), (128, 100.0, 40.0, 30.0)])
 def test_any_grid_shows_the_same_body(matrix: int, fov_mm: float, x_mm: float, y_mm: float) -> None:
-    """Matrix, field of view and centre move pixels, not tissue: left of the patient is a high column, back a high row."""
+    """Matrix, field of view and centre move pixels, not tissue: patient's left is a high column, back a high row."""
     grid = make_grid(matrix, fov_mm, x_mm, y_mm)
     hu, edge = truth(DISCS, grid)
     method = make_method(FAN, 52.0, 20.0, 0.5)

@@ -139,9 +139,7 @@ def acquire(
 
     with ThreadPoolExecutor(threads) as pool:
         for number, shot in enumerate(ordered):
-            held = None if frozen is None else motion.held(frozen.rr_ms, frozen.centre_after_r_ms)[None, :]
-            displacement = motion.displacement(view_times_s(shot, plan)) if held is None else held
-            table = moving_table(patient, displacement, caudal[number])
+            table = moving_table(patient, _displacement(motion, frozen, view_times_s(shot, plan)), caudal[number])
             angles = view_angles_rad(shot.start_angle_deg, plan)
             # what stands still is a cylinder along z: one projection serves all slices of the slab
             background = project(still, angles, fan, 0.0, plan.slice_thickness_mm)
@@ -173,6 +171,13 @@ def acquire(
         plan=plan,
         shots=tuple(ordered),
     )
+
+
+def _displacement(motion: MotionClock, frozen: Frozen | None, times_s: Floats) -> Floats:
+    """Give where the arteries are at some instants, [time, vessel]; one instant stands for all where they are held."""
+    if frozen is None:
+        return motion.displacement(times_s)
+    return motion.held(frozen.rr_ms, frozen.centre_after_r_ms)[None, :]
 
 
 def _caudal_mm(breathing: Breathing | None, times_s: Floats) -> Floats:

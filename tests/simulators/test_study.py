@@ -195,9 +195,9 @@ def test_no_bone_lies_in_a_territory(frozen: StudyVolume, labels: np.ndarray) ->
 
 
 def test_territories_follow_the_breath(patient: Patient) -> None:
-    """A heart that sank during the scan is covered where it was and where it went, 6 to 13 mm lower."""
+    """A heart that sank during the scan is covered where it was and where it went, two slices lower."""
     plan = msgspec.structs.replace(PLAN, matrix=64)
-    volume = acquire(patient, CLOCK, shots(750.0, (1, 2)), plan, noise_seed=None)
+    volume = acquire(patient, CLOCK, shots(750.0, (0,)), plan, noise_seed=None)
     lowest = [
         np.flatnonzero(territories(patient, CLOCK, dataclasses.replace(volume, caudal_mm=caudal)).any(axis=(1, 2)))
         for caudal in ((0.0, 0.0), (0.0, 6.0))

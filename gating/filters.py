@@ -70,3 +70,56 @@ class Slope:
         """Filter the next samples."""
         sums = self._sum.take(samples)
         return sums - self._lag.take(sums)
+
+
+class QrsFilters:
+    """The three signals that a QRS detector looks at, and its memory of them, by sample number.
+
+    `smooth`: mean over 8 ms, centred on its sample less `delay_samples`, for the time and the shape of a peak.
+    `slope`: difference of two neighbouring means of 24 ms, a band-pass around 15 Hz. `energy`: mean of |slope| over 70 ms.
+    All [sample, lead] in microvolts; `at_ns` [sample] tells when each sample was. At least `memory_s` are kept.
+    """
+
+    def __init__(self, leads: int, rate_hz: float, memory_s: float = 4.0) -> None:
+        self._smooth = MovingSum(max(1, round(0.008 * rate_hz)) | 1)
+        self._slope = Slope(max(2, round(0.024 * rate_hz)))
+        self._energy = MovingSum(max(2, round(0.070 * rate_hz)))
+        self.delay_samples = int(self._smooth.delay_samples)
+        self._capacity = 2 * round(memory_s * rate_hz)
+        self.smooth = np.zeros((self._capacity, leads))
+        self.slope = np.zeros((self._capacity, leads))
+        self.energy = np.zeros((self._capacity, leads))
+        self.strength = np.zeros(self._capacity)  # the owner's: the leads' energies, fused
+        self.at_ns = np.zeros(self._capacity, dtype=np.int64)
+        self.begin = 0  # number of the first sample kept
+        self.end = 0
+
+    def take(self, microvolts: Floats, at_ns: Integers) -> None:
+        """Filter samples, at most `memory_s` of them, and keep the results; when full, the older half goes."""
+        count = len(microvolts)
+        if self.end - self.begin + count > self._capacity:
+            keep = self._capacity // 2
+            for array in (self.smooth, self.slope, self.energy, self.strength, self.at_ns):
+                array[:keep] = array[self.end - self.begin - keep : self.end - self.begin].copy()
+            self.begin = self.end - keep
+        samples = nanovolts(microvolts)
+        slope = self._slope.take(samples)
+        at = slice(self.end - self.begin, self.end - self.begin + count)
+        slope_nv = NANOVOLTS * self._slope.length
+        self.smooth[at] = self._smooth.take(samples) / (NANOVOLTS * self._smooth.length)
+        self.slope[at] = slope / slope_nv
+        self.energy[at] = self._energy.take(np.abs(slope)) / (slope_nv * self._energy.length)
+        self.at_ns[at] = at_ns
+        self.end += count
+
+    def rows(self, first: int, last: int) -> slice:
+        """Turn sample numbers [first, last) into rows, as far as they are kept."""
+        return slice(max(0, first - self.begin), max(0, min(last, self.end) - self.begin))
+
+    def time_ns(self, number: float) -> int:
+        """Tell when a sample, or a point between two, was."""
+        if self.end - self.begin < 2:
+            return int(self.at_ns[0])
+        whole = min(max(int(number // 1), self.begin), self.end - 2)
+        here, there = int(self.at_ns[whole - self.begin]), int(self.at_ns[whole - self.begin + 1])
+        return here + round((number - whole) * (there - here))

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gating.frontends import Frontend
-from gating.units import NS_PER_S, Nanoseconds, ns_from_ms
+from gating.frontends import Declaration, Frontend
+from gating.units import NS_PER_S, ns_from_ms
 from simulators.ecg import EcgSignal
-from simulators.heart import TrueBeat, true_beats
+from simulators.heart import TrueBeat
 from simulators.scenario import Box, Fault, Scenario
 
 TEXT_RATE_HZ = 180.0  # of a box whose rate is not exact: what the AD8232 sketch manages, below what it declares
@@ -56,7 +56,7 @@ class EcgBox:
     """
 
     def __init__(
-        self, source: Source, frontend: Frontend, box: Box, faults: Sequence[Fault], started_at_ns: Nanoseconds
+        self, source: Source, frontend: Frontend, box: Box, faults: Sequence[Fault], started_at_ns: int
     ) -> None:
         declaration = frontend.declaration
         if source.leads != declaration.leads:
@@ -88,7 +88,7 @@ class EcgBox:
         pulled = [fault.at_s for fault in self._faults["unplug"]]
         return self._host_ns(min(pulled)) if pulled else None
 
-    def receive(self, data: bytes, now_ns: Nanoseconds) -> bytes:
+    def receive(self, data: bytes, now_ns: int) -> bytes:
         """Take bytes from the host: the start and stop bytes of the frontend count, all others are ignored."""
         due = self.wake(now_ns)
         declaration = self.frontend.declaration
@@ -99,7 +99,7 @@ class EcgBox:
                 self._streaming = False
         return due
 
-    def wake(self, now_ns: Nanoseconds) -> bytes:
+    def wake(self, now_ns: int) -> bytes:
         """Give the bytes that have become due."""
         pieces = []
         for _ in range(PATIENCE_BLOCKS):
@@ -148,19 +148,16 @@ class EcgBox:
         return self.started_at_ns + round(patient_s * NS_PER_S)
 
 
-def patient_source(
-    scenario: Scenario, frontend: Frontend, duration_s: float, rng: np.random.Generator
-) -> tuple[EcgSignal, tuple[TrueBeat, ...]]:
-    """Make the signal that a box of this frontend sees of a scenario's patient, and the true beats.
-
-    The beats reach 2 s beyond `duration_s`, so that the last T wave is no standstill. The signal's noise does not
-    depend on the duration.
-    """
-    noise_seed = int(rng.integers(2**62))
-    beats = true_beats(scenario, duration_s + 2.0, rng)
+def patient_source(scenario: Scenario, frontend: Frontend, beats: tuple[TrueBeat, ...]) -> EcgSignal:
+    """Make the signal of a scenario's patient as a box of this frontend converts it: its leads, flags and true rate."""
     declaration = frontend.declaration
-    rate_hz = declaration.rate_hz if declaration.rate_exact else TEXT_RATE_HZ
-    return EcgSignal(scenario, beats, noise_seed, rate_hz, declaration.leads, declaration.electrodes), beats
+    rate_hz = converter_rate_hz(declaration)
+    return EcgSignal(scenario, beats, scenario.seed, rate_hz, declaration.leads, declaration.electrodes)
+
+
+def converter_rate_hz(declaration: Declaration) -> float:
+    """Give the rate of the simulated converter without its drift: the declared one, if the box keeps it at all."""
+    return declaration.rate_hz if declaration.rate_exact else TEXT_RATE_HZ
 
 
 def _hashed(purpose: bytes, number: int, count: int) -> bytes:

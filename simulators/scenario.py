@@ -20,7 +20,7 @@ class Respiration(Section, frozen=True):
     """Breathing, and what it does to the heart rate and to the position of the heart."""
 
     rate_per_min: float = 15.0
-    rsa_bpm: float = 2.0  # peak heart-rate change by free breathing (gating.md section 4.2)
+    rsa_bpm: float = 2.0  # peak rate change by *slow* breathing; 0.43 of it is left at 15/min (gating.md section 5)
     hold_begins_at_s: float = 14.0  # the patient begins to hold the breath; the operator says so at the same instant
     hold_fails_after_s: float | None = None  # free breathing from then on
     hold_rate_change_bpm: float = -4.0  # settled change during the hold

@@ -1,7 +1,9 @@
-"""Scenarios from the package or from a file."""
+"""Scenarios from the package or from a file: TOML for people, JSON as one process hands it to another."""
 
 from importlib.resources import files
 from pathlib import Path
+
+import msgspec
 
 from gating.errors import SettingsError
 from simulators.scenario import Scenario, parse_scenario
@@ -16,7 +18,7 @@ def scenario_names() -> tuple[str, ...]:
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario:
-    """Read a scenario by the name of a packaged one, or from a TOML file.
+    """Read a scenario by the name of a packaged one, or from a TOML or JSON file.
 
     Raises
     ------
@@ -32,6 +34,10 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
         known = ", ".join(scenario_names())
         raise SettingsError(f"There is no scenario {asked!r}; name a TOML file or one of: {known}.")
     try:
+        if path.suffix == ".json":
+            return msgspec.json.decode(path.read_bytes(), type=Scenario)
         return parse_scenario(path.read_text(encoding="utf-8"), asked)
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"Scenario file {asked}: {error}; see simulators/README.md for the keys.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"Scenario file {asked} cannot be read ({error}); check its rights.") from error

@@ -6,26 +6,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gating.frontends import FRONTENDS, SampleBlock
-from gating.units import NS_PER_S, Nanoseconds
+from gating.units import NS_PER_S
 from simulators.ecg_box import EcgBox, patient_source
+from simulators.heart import true_beats
 from simulators.scenario import Box, Fault, Scenario
 
-START_NS = Nanoseconds(5_000_000_000)
+START_NS = 5_000_000_000
 
 
 def a_box(frontend: str = "healthypi6", *faults: Fault, samples_per_block: int = 16, drift_ppm: float = 20.0) -> EcgBox:
     """Make a box on the steady patient."""
     box = Box(frontend=frontend, samples_per_block=samples_per_block, drift_ppm=drift_ppm)
     scenario = Scenario(name="t", story="t", box=box, faults=faults)
-    source, _ = patient_source(scenario, FRONTENDS[frontend], 20.0, np.random.default_rng(1))
+    beats = true_beats(scenario, 22.0, np.random.default_rng(1))
+    source = patient_source(scenario, FRONTENDS[frontend], beats)
     return EcgBox(source, FRONTENDS[frontend], box, faults, START_NS)
 
 
 def run(box: EcgBox, until_s: float, first: bytes = b"") -> list[tuple[int, bytes]]:
     """Wake a box whenever it asks for it; give what left and when."""
-    left = [(int(START_NS), box.receive(first, START_NS))]
+    left = [(START_NS, box.receive(first, START_NS))]
     while (wake_ns := box.wake_at_ns) is not None and wake_ns <= START_NS + until_s * NS_PER_S:
-        left.append((wake_ns, box.wake(Nanoseconds(wake_ns))))
+        left.append((wake_ns, box.wake(wake_ns)))
     return left
 
 
@@ -53,11 +55,11 @@ def test_the_gates_decoder_reads_what_the_box_sends(frontend: str, start: bytes)
 def test_the_bytes_do_not_depend_on_when_the_box_is_woken(steps_ns: list[int], frontend: str) -> None:
     """Waking early, late or often gives the same bytes in the end."""
     one, other = a_box(frontend), a_box(frontend)
-    now_ns, pieces = int(START_NS), b""
+    now_ns, pieces = START_NS, b""
     for step_ns in steps_ns:
         now_ns += step_ns
-        pieces += one.wake(Nanoseconds(now_ns))
-    assert other.wake(Nanoseconds(now_ns)) == pieces
+        pieces += one.wake(now_ns)
+    assert other.wake(now_ns) == pieces
 
 
 @pytest.mark.parametrize("samples_per_block", [1, 8, 16])
@@ -85,10 +87,10 @@ def test_a_fast_converter_sends_early() -> None:
 def test_a_cyton_is_silent_until_told_to_start_and_after_stop() -> None:
     """`b` starts the stream and `s` ends it."""
     box = a_box("cyton")
-    assert b"" == box.wake(Nanoseconds(START_NS + NS_PER_S))
-    assert b"" == box.receive(b"b", Nanoseconds(START_NS + NS_PER_S))
-    assert 250 == pytest.approx(len(box.receive(b"s", Nanoseconds(START_NS + 2 * NS_PER_S))) / 33, abs=1)
-    assert b"" == box.wake(Nanoseconds(START_NS + 3 * NS_PER_S))
+    assert b"" == box.wake(START_NS + NS_PER_S)
+    assert b"" == box.receive(b"b", (START_NS + NS_PER_S))
+    assert 250 == pytest.approx(len(box.receive(b"s", (START_NS + 2 * NS_PER_S))) / 33, abs=1)
+    assert b"" == box.wake(START_NS + 3 * NS_PER_S)
 
 
 def test_an_ad8232_sends_lines_at_an_uneven_rate() -> None:
@@ -133,7 +135,7 @@ def test_an_unplugged_box_gives_no_more_bytes_and_asks_for_no_wake_up() -> None:
     box = a_box("healthypi6", Fault(kind="unplug", at_s=2.0))
     assert (run(box, 10.0)[-1][0] - START_NS) / NS_PER_S < 2.0
     assert box.wake_at_ns is None
-    assert b"" == box.wake(Nanoseconds(START_NS + 9 * NS_PER_S))
+    assert b"" == box.wake(START_NS + 9 * NS_PER_S)
     assert START_NS + 2 * NS_PER_S == box.unplugged_at_ns
 
 

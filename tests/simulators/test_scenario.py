@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gating.errors import SettingsError
@@ -56,6 +57,16 @@ def test_a_file_is_read_and_a_bad_one_is_refused_by_key(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         with pytest.raises(SettingsError, match=said):
             load_scenario(file)
+
+
+def test_a_scenario_survives_the_way_between_processes(tmp_path: Path) -> None:
+    """Written as JSON and read again it is the same; an unknown key is refused there too."""
+    file = tmp_path / "scenario.json"
+    file.write_bytes(msgspec.json.encode(load_scenario("no-flags-hum")))
+    assert load_scenario("no-flags-hum") == load_scenario(file)
+    file.write_bytes(b'{"name": "m", "story": "s", "speed": 1}')
+    with pytest.raises(SettingsError, match="speed"):
+        load_scenario(file)
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -43,10 +43,10 @@ contracts:
 	$(BIN)/lint-imports
 
 bench: setup-dev
-	$(BIN)/python -m pytest tests/benchmarks -p no:timeout -s $(BENCH)
+	$(BIN)/python -m pytest tests/benchmarks --timeout=0 -s $(BENCH)
 
 campaign: setup-dev
-	$(BIN)/python -m pytest tests -m campaign -p no:timeout -s $(CAMPAIGN)
+	$(BIN)/python -m pytest tests -m campaign --timeout=0 -s $(CAMPAIGN)
 
 schema: setup-dev
 	$(BIN)/python -m gating.io.schemas

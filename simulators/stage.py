@@ -8,6 +8,7 @@ import numpy as np
 from gating.frontends import FRONTENDS
 from gating.messages import AcquisitionPlan
 from gating.settings import GateSettings
+from gating.units import Nanoseconds
 from scanner_bridge.driver import Capabilities
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import BridgeSettings, PlanSettings
@@ -75,7 +76,7 @@ def set_up(
     signal = EcgSignal(scenario, beats, scenario.seed, declared.rate_hz, declared.leads)
     plan: AcquisitionPlan = plan_from(plan_settings(scenario))
     return VirtualScan(
-        box=EcgBox(signal, frontend, scenario.box, scenario.faults, started_at_ns),
+        box=EcgBox(signal, frontend, scenario.box, scenario.faults, Nanoseconds(started_at_ns)),
         gate=gate_settings(scenario),
         bridge=BridgeSettings(driver="gantry", plan=plan_settings(scenario)),
         plan=plan,

@@ -215,8 +215,14 @@ class GantryClient:
         doubt_ns, offset_ns = min(self._measured, default=(MAX_DOUBT_NS + 1, 0))
         if doubt_ns > MAX_DOUBT_NS:
             raise DeviceError("The gantry answers too slowly to know its clock; look at its load and its network.")
-        instants = (command.opens_at_ns, command.closes_at_ns, command.latest_open_at_ns)
-        return encode_line("EXPOSE", command.step, command.attempt, *(instant + offset_ns for instant in instants))
+        # later by what the clock may be wrong: the beam begins at the opening or after it, never before
+        later_ns = offset_ns + doubt_ns
+        instants = (
+            command.opens_at_ns + later_ns,
+            command.closes_at_ns + later_ns,
+            command.latest_open_at_ns + offset_ns,
+        )
+        return encode_line("EXPOSE", command.step, command.attempt, *instants)
 
     def feed(self, data: bytes, now_ns: int) -> tuple[DeviceEvent, ...]:
         """Take bytes from the device; give what they say, on the host's clock."""

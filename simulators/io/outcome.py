@@ -3,7 +3,7 @@
 The same for the demo on real wires and for a study in virtual time: both hand over a `ScanLog` and a `Story`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -232,3 +232,8 @@ def _agatston(score: ScoreReport | None, frozen: Score | None) -> dict[str, obje
     if measured["total"] is not None and truth["total"]:
         error = 100 * (measured["total"] - truth["total"]) / truth["total"]
     return {"agatston": measured, "truth": {"agatston_frozen": truth}, "score_error_percent": error}
+
+
+def write_lines(path: Path, rows: Sequence[object]) -> None:
+    """Write rows as JSON lines."""
+    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))

@@ -9,8 +9,7 @@ ALLOWED = {
     "gating", "scanner_bridge", "scoring", "simulators",
 }  # fmt: skip
 EXCEPTIONS = {
-    # Threads share the slices of one reconstruction; no value depends on their order (a test compares 1 and 2).
-    ("simulators/reconstruction.py", "concurrent"),
+    # Threads share the slices of one study; no value depends on their order (a test compares 1 and 2).
     ("simulators/study.py", "concurrent"),
     # The morphology comes from a pure function of this library; imported only when a template is made.
     ("simulators/ecg.py", "neurokit2"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -57,9 +58,8 @@ class GantryStopLine:
 
     @staticmethod
     def _closed(line: socket.socket) -> bool:
-        with contextlib.suppress(BlockingIOError):
-            return line.recv(4096, socket.MSG_DONTWAIT) == b""
-        return False
+        readable, _, _ = select.select([line], [], [], 0)
+        return bool(readable) and line.recv(4096) == b""
 
     def stop(self, reason: str) -> None:
         """Say STOP; reconnect once if the line has died meanwhile."""
@@ -143,7 +143,7 @@ class GantryDriver(asyncio.Protocol):
 
     async def _keep(self) -> None:
         """Ask for the device's clock in time; notice silence; reconnect after a loss."""
-        while True:
+        while self._events is not None:
             if self._transport is None:
                 await asyncio.sleep(RECONNECT_S)
                 try:
@@ -158,7 +158,8 @@ class GantryDriver(asyncio.Protocol):
                 self._transport.write(self._client.wake(now_ns))
             due_s = ((self._client.wake_at_ns or now_ns) - now_ns) / 1e9
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), max(0.001, due_s))
+                async with asyncio.timeout(max(0.001, due_s)):  # not wait_for: on 3.11 it can swallow a cancellation
+                    await self._lost.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce ourselves."""

@@ -16,6 +16,7 @@ import typer
 from gating.errors import SettingsError
 from gating.io.bus import Bus
 from gating.io.keys import Keyring
+from gating.io.site import read_site
 from gating.messages import (
     Armed,
     BreathHold,
@@ -31,7 +32,7 @@ from gating.messages import (
     Trigger,
     TriggerAnswer,
 )
-from gating.settings import SiteSettings, parse_site
+from gating.settings import SiteSettings
 from scanner_bridge.io.audit import AuditLog
 from scanner_bridge.io.guard import Guard
 from scanner_bridge.io.loop import BridgeLoop
@@ -105,20 +106,6 @@ class Teller:
                 return type(message).__name__
 
 
-def read_site(config: Path) -> SiteSettings:
-    """Read the site file.
-
-    Raises
-    ------
-    SettingsError
-        If it cannot be read or is wrong.
-    """
-    try:
-        return parse_site(config.read_text(encoding="utf-8"), str(config))
-    except OSError as error:
-        raise SettingsError(f"Site file {config} cannot be read ({error.strerror}); name another one.") from error
-
-
 @app.command(epilog="Example: diastole bridge --config site.toml")
 def bridge(
     config: Annotated[Path, typer.Option(help="The site file.")],
@@ -136,8 +123,8 @@ async def _serve(site: SiteSettings, config: Path, tell: Teller) -> None:
     settings = parse_bridge(site.bridge, str(config))
     plan = plan_from(settings.plan)
     driver = create_from(settings)
-    keyring = Keyring(config.parent / site.keys.folder, "bridge")
-    audit = AuditLog(config.parent / site.out / AUDIT_NAME)
+    keyring = Keyring(Path(site.keys.folder), "bridge")
+    audit = AuditLog(Path(site.out) / AUDIT_NAME)
     session = Session(plan, driver.capabilities, settings, dict(keyring.roles), tokens())
     bus = Bus(site.mqtt, site.site, keyring, role="bridge", listen=LISTEN, now_ns=time.monotonic_ns)
     deadline_s = settings.command_deadline_ms / 1000

@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from gating.errors import DeviceError, DiastoleError, PeerError, SettingsError
+from gating.errors import DeviceError, DiastoleError, PeerError
 from gating.io.bus import Heard, Refused
 from gating.messages import Message
 from scanner_bridge.driver import DeviceEvent, DriverFault, ScannerCommand, ScannerReady
 from scanner_bridge.io.audit import AuditLog
 from scanner_bridge.io.guard import Guard
-from scanner_bridge.session import Append, Command, Effect, Publish, Session
+from scanner_bridge.io.recorder import Recorder
+from scanner_bridge.session import Command, Effect, Publish, Session
 
-MOST_SENDING, MOST_COMMANDS, MOST_RECORDS = 64, 64, 1024
+MOST_SENDING, MOST_COMMANDS = 64, 64
 
 
 class Line(Protocol):
@@ -52,13 +53,13 @@ class BridgeLoop:
         command_deadline_s: float,
         tell: Callable[[Message | str], None],
     ) -> None:
-        self._session, self._bus, self._driver, self._audit = session, bus, driver, audit
+        self._session, self._bus, self._driver = session, bus, driver
         self._deadline_s, self._tell = command_deadline_s, tell
         self._sending: set[asyncio.Task[None]] = set()
         self._commands: asyncio.Queue[ScannerCommand] = asyncio.Queue(maxsize=MOST_COMMANDS)
-        self._records: asyncio.Queue[Append] = asyncio.Queue(maxsize=MOST_RECORDS)
+        self._recorder = Recorder(audit, lambda number: self._perform(session.durable(number, time.monotonic_ns())))
         self._timer: asyncio.TimerHandle | None = None
-        self._guarded = self._driver_ready = self._audit_failed = False
+        self._guarded = self._driver_ready = False
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, guard: Guard | None) -> None:
@@ -68,7 +69,7 @@ class BridgeLoop:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._until_broken())
-                tasks.create_task(self._write_records())
+                tasks.create_task(self._recorder.run())
                 await self._driver.open(self.sense)
                 tasks.create_task(self._command())
                 tasks.create_task(self._bus.run(self._hear, self._link))
@@ -82,8 +83,7 @@ class BridgeLoop:
             self._perform(self._session.disconnect("the bridge ends", time.monotonic_ns()))
             if self._timer is not None:
                 self._timer.cancel()
-            if not self._audit_failed:
-                self._audit.append(*(self._records.get_nowait().record for _ in range(self._records.qsize())))
+            await self._recorder.finish()
 
     async def _until_broken(self) -> None:
         await self._broken
@@ -139,12 +139,8 @@ class BridgeLoop:
                 self._publish(effect.message)
             elif isinstance(effect, Command):
                 self._commands.put_nowait(effect.command)
-            elif self._records.full():
-                raise SettingsError(
-                    f"The disk of {self._audit.path} does not keep up with the audit log; use a faster one."
-                )
             else:
-                self._records.put_nowait(effect)
+                self._recorder.put(effect)
         if self._timer is not None:
             self._timer.cancel()
         delay_s = max(0.0, (self._session.wake_at_ns - time.monotonic_ns()) / 1e9)
@@ -174,18 +170,3 @@ class BridgeLoop:
                     await self._driver.command(command)
             except (DeviceError, TimeoutError, OSError) as error:
                 self.sense(DriverFault(str(error) or "the driver hangs", time.monotonic_ns()))
-
-    async def _write_records(self) -> None:
-        """Make records durable in a thread, as many at once as are waiting, and tell the session."""
-        while True:
-            batch = [await self._records.get()]
-            while not self._records.empty():
-                batch.append(self._records.get_nowait())
-            try:
-                await asyncio.to_thread(self._audit.append, *(append.record for append in batch))
-            except OSError as error:
-                self._audit_failed = True
-                raise SettingsError(
-                    f"Audit log {self._audit.path} cannot be written ({error.strerror}); make room."
-                ) from error
-            self._perform(self._session.durable(batch[-1].number, time.monotonic_ns()))

@@ -21,6 +21,7 @@ from gating.messages import (
     Ping,
     Pong,
     ScannerStatus,
+    SessionState,
     Trigger,
     TriggerAnswer,
 )
@@ -202,7 +203,8 @@ class Rig:
         self.beat += 1
         self.keep_alive()
         self.hear(self.trigger(**fields))
-        return self.last(TriggerAnswer)
+        answer: TriggerAnswer = self.last(TriggerAnswer)
+        return answer
 
     # --- where it stands ---
 
@@ -222,7 +224,7 @@ class Rig:
         """Book one beat and let it happen, and the table move after it."""
         self.book()
         self.run_for(700 * MS)
-        report = self.last(ExposureReport)
+        report: ExposureReport = self.last(ExposureReport)
         self.run_for(750 * MS)
         return report
 
@@ -234,6 +236,10 @@ class Rig:
     def last(self, kind: type[Any]) -> Any:
         """Give the last published message of a kind."""
         return next(message for message in reversed(self.messages) if isinstance(message, kind))
+
+    def state(self) -> SessionState:
+        """Give the session's state."""
+        return self.session.state
 
     def count(self, kind: type[Any]) -> int:
         """Count the published messages of a kind."""

@@ -1,5 +1,6 @@
 """Each guard against a trigger, alone: one honest trigger, one thing changed, one reason."""
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -120,7 +121,7 @@ GUARDS: dict[str, tuple[Trigger, dict[str, Any], str]] = {
     "no breath-hold": (TRIGGER, {"hold_began_at_ns": None}, "no-hold"),
     "hold just begun": (TRIGGER, {"hold_began_at_ns": NOW - 2000 * MS}, "not-settled"),
     "hold nearly over": (TRIGGER, {"hold_began_at_ns": NOW - 19_600 * MS}, "hold-limit"),
-    "past the arm limit": (TRIGGER, {"bound": Bound("session", "nonce", "gate-1", PLAN, BOUND.plan_hash, NOW)}, "arm-limit"),
+    "past the arm limit": (TRIGGER, {"bound": dataclasses.replace(BOUND, ends_at_ns=NOW)}, "arm-limit"),
     "beam time used up": (TRIGGER, {"beam_on_ms": PLAN.beam_on_limit_ms - 100}, "beam-limit"),
     "dose used up": (TRIGGER, {"effective_msv": PLAN.dose_ceiling_msv - 0.1}, "dose"),
 }  # fmt: skip

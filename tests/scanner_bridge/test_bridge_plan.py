@@ -52,13 +52,14 @@ def test_contradictions_are_refused_with_the_cure(change: dict[str, float], word
 
 def test_unknown_keys_and_loosened_limits_are_refused_by_name() -> None:
     """A typing error is found, and no site may lengthen the lease or the breath-hold."""
-    for section, name in [
+    sections: list[tuple[dict[str, object], str]] = [
         ({"drivr": "gantry"}, "drivr"),
         ({"plan": {"feed": 36}}, "feed"),
         ({"limits": {"lease_ms": 500.0}}, "lease_ms"),
         ({"limits": {"forged_count": 30}}, "forged_count"),
         ({"plan": {"breath_hold_limit_s": 60.0}}, "breath_hold_limit_s"),
-    ]:
+    ]
+    for section, name in sections:
         with pytest.raises(SettingsError, match=name):
             parse_bridge(section, "site.toml")
 

@@ -39,7 +39,8 @@ def lines() -> st.SearchStrategy[Line]:
 def test_lines_survive_any_chunking(sent: list[Line], cuts: list[int]) -> None:
     """What is encoded is decoded, however the bytes are cut."""
     data = b"".join(encode_line(line.verb, *line.fields) for line in sent)
-    decoder, got, at = LineDecoder(), [], 0
+    got: list[Line] = []
+    decoder, at = LineDecoder(), 0
     for cut in cuts:
         got += decoder.feed(data[at : at + cut])
         at += cut
@@ -69,7 +70,13 @@ def test_a_flipped_byte_is_never_believed(line: Line, place: int, flip: int) -> 
 
 def test_nonsense_is_refused_when_encoded() -> None:
     """A line that the other side would skip is not sent."""
-    for verb, fields in [("FIRE", ()), ("MOVE", (1,)), ("STOP", ("two words",)), ("MOVE", (1, "x"))]:
+    nonsense: list[tuple[str, tuple[int | str, ...]]] = [
+        ("FIRE", ()),
+        ("MOVE", (1,)),
+        ("STOP", ("two words",)),
+        ("MOVE", (1, "x")),
+    ]
+    for verb, fields in nonsense:
         with pytest.raises(ValueError, match="no line"):
             encode_line(verb, *fields)
 

@@ -148,7 +148,7 @@ def test_no_storm_makes_a_wrong_beam(seed: int) -> None:
 
 
 def test_the_storms_expose_and_their_faults_strike() -> None:
-    """Safe is not enough: over the seeds exposures happen, and every fault was there (hazards.md section 4 lesson a)."""
+    """Safe is not enough: over the seeds exposures happen, and every fault was there."""
     exposed, faults = 0, Counter[str]()
     for seed in SEEDS:
         storm = stormed(seed)

@@ -160,15 +160,27 @@ def study(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for slices, score, report and truth.")],
     scenario: ScenarioOption = "steady",
     seed: SeedOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json at the end and nothing else.")] = False,
 ) -> None:
     """Run one whole scan in virtual time, without sockets, as fast as the machine can.
 
     Exit code 0: scanned and scored; 1: not completed, with the reason.
     """
     from simulators.io import play_virtual
+    from simulators.io.teller import summary
 
-    code = play_virtual.study(load_scenario(scenario), seed, out)
-    raise typer.Exit(code)
+    story = load_scenario(scenario)
+    report = play_virtual.study(
+        story if seed is None else reseeded(story, seed), out, (lambda _: None) if as_json else _say
+    )
+    if as_json:
+        _say(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    else:
+        for line in summary(report, out):
+            _say(line)
+    agatston = report["agatston"]
+    scored = isinstance(agatston, dict) and agatston["total"] is not None
+    raise typer.Exit(0 if report["complete"] and scored else 1)
 
 
 def _box(box: Box, frontend: str | None, block: int | None) -> Box:

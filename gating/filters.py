@@ -76,7 +76,8 @@ class QrsFilters:
     """The three signals that a QRS detector looks at, and its memory of them, by sample number.
 
     `smooth`: mean over 8 ms, centred on its sample less `delay_samples`, for the time and the shape of a peak.
-    `slope`: difference of two neighbouring means of 24 ms, a band-pass around 15 Hz. `energy`: mean of |slope| over 70 ms.
+    `slope`: difference of two neighbouring means of 24 ms, a band-pass around 15 Hz. `energy`: mean of its size over
+    70 ms.
     All [sample, lead] in microvolts; `at_ns` [sample] tells when each sample was. At least `memory_s` are kept.
     """
 

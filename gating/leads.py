@@ -97,7 +97,7 @@ class _Watch:
         return "hum or noise, as of an open electrode" if self._rough_run >= self._rough_bins else None
 
     def _runs_away(self, mean: float) -> str | None:
-        """The baseline is far off, or has run one way, straight, for `open_ms`."""
+        """Far off the baseline, or the baseline has run one way, straight, for `open_ms`."""
         if self._mean_uv is None:
             self._mean_uv = self._baseline_uv = mean
         step, self._mean_uv = mean - self._mean_uv, mean
@@ -148,7 +148,8 @@ class Leads:
         """Take one block; tell which leads may be trusted at its end."""
         if block.leads != self._names:
             self._begin(block)
-        off = tuple(e for e, bad in zip(block.electrodes, block.electrodes_off.any(axis=0).tolist(), strict=True) if bad)
+        flagged: list[bool] = np.any(block.electrodes_off, axis=0).tolist()
+        off = tuple(electrode for electrode, bad in zip(block.electrodes, flagged, strict=True) if bad)
         held_back = times.backlog_ms > self._clock.max_backlog_ms
         gap = 1e3 * block.lost_before / block.rate_hz > self._clock.max_gap_ms
         if gap:

@@ -119,9 +119,7 @@ class Ad8232Encoder:
         """Encode samples [sample, lead] (II); any electrode off turns the line into `!`."""
         counts = np.clip(np.rint(microvolts[:, 0] / SCALE) + CENTRE, 0, COUNTS).astype(np.int64)
         off: list[bool] = np.any(electrodes_off, axis=1).tolist()
-        lines = [
-            b"!\r\n" if bad else b"%d\r\n" % count for count, bad in zip(counts.tolist(), off, strict=True)
-        ]
+        lines = [b"!\r\n" if bad else b"%d\r\n" % count for count, bad in zip(counts.tolist(), off, strict=True)]
         begin = b"" if self._begun else b"\r\n"  # a line end first, so that the first sample counts
         self._begun = True
         return begin + b"".join(lines)

@@ -59,7 +59,7 @@ class BridgeLoop:
         self._commands: asyncio.Queue[ScannerCommand] = asyncio.Queue(maxsize=MOST_COMMANDS)
         self._recorder = Recorder(audit, lambda number: self._perform(session.durable(number, time.monotonic_ns())))
         self._timer: asyncio.TimerHandle | None = None
-        self._guarded = self._driver_ready = False
+        self._guarded = self._driver_ready = self._mute = False
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, guard: Guard | None) -> None:
@@ -105,6 +105,7 @@ class BridgeLoop:
 
     def _link(self, up: bool, text: str) -> None:
         self._tell(text)
+        self._mute = False
         if not up:
             self._perform(self._session.disconnect(text, time.monotonic_ns()))
 
@@ -159,7 +160,9 @@ class BridgeLoop:
         try:
             await self._bus.publish(message)
         except PeerError as error:
-            self._tell(f"not sent: {type(message).__name__} ({error})")
+            if not self._mute:
+                self._tell(f"not sent: {type(message).__name__} ({error})")
+            self._mute = True  # once per loss: status and ping would repeat it four times a second
 
     async def _command(self) -> None:
         """Hand commands to the driver one by one, each within its deadline; a failure is a fault of the scanner."""

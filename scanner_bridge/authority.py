@@ -198,6 +198,7 @@ def judge(trigger: Trigger, standing: Standing, now_ns: int) -> tuple[Reason, ..
 
 
 def _sequence_reasons(trigger: Trigger, standing: Standing, bound: Bound) -> list[Reason]:
+    """Judge whether it is the first of its kind, for this plan, step and attempt."""
     reasons: list[Reason] = []
     if trigger.sequence == standing.last_trigger_sequence:
         reasons.append("duplicate")
@@ -217,6 +218,7 @@ def _sequence_reasons(trigger: Trigger, standing: Standing, bound: Bound) -> lis
 
 
 def _time_reasons(trigger: Trigger, window: Window, standing: Standing, now_ns: int) -> list[Reason]:
+    """Judge whether it comes in time, neither late nor far ahead."""
     reasons: list[Reason] = []
     must_leave_ns = window.opens_at_ns - lead_ns(standing.capabilities, standing.limits)
     if now_ns > window.expires_at_ns:
@@ -232,6 +234,7 @@ def _time_reasons(trigger: Trigger, window: Window, standing: Standing, now_ns: 
 
 
 def _shape_reasons(trigger: Trigger, window: Window, standing: Standing, plan: AcquisitionPlan) -> list[Reason]:
+    """Judge whether the window is one that an honest gate makes."""
     reasons: list[Reason] = []
     length_ns = window.closes_at_ns - window.opens_at_ns
     half_ns = ns_from_ms(plan.half_scan_ms)
@@ -257,6 +260,7 @@ def _shape_reasons(trigger: Trigger, window: Window, standing: Standing, plan: A
 
 
 def _readiness_reasons(window: Window, standing: Standing, bound: Bound) -> list[Reason]:
+    """Judge whether table, hold and session are where they must be."""
     reasons: list[Reason] = []
     if standing.table_settled_at_ns is None:
         reasons.append("table")
@@ -276,6 +280,7 @@ def _readiness_reasons(window: Window, standing: Standing, bound: Bound) -> list
 
 
 def _dose_reasons(window: Window, standing: Standing, plan: AcquisitionPlan) -> list[Reason]:
+    """Judge whether the beam time and the dose are still within the plan."""
     reasons: list[Reason] = []
     length_ms = ms_from_ns(window.closes_at_ns - window.opens_at_ns)
     if standing.beam_on_ms + length_ms > plan.beam_on_limit_ms + 1e-6:

@@ -218,6 +218,7 @@ class Desk:
         return None
 
     def _gates_now(self) -> list[str]:
+        """Name the gate keys that answered a ping lately."""
         return [key for key, at_ns in self._gates_heard.items() if self._now_ns - at_ns <= GATE_SILENT_NS]
 
     def _the_gate(self) -> str | None:
@@ -238,9 +239,11 @@ class Desk:
             self._end("ended", ("forged",))
 
     def _end(self, state: SessionState, reasons: tuple[str, ...]) -> None:
+        """End the session; a rule, so `Exposures` has it."""
         raise AssertionError(f"Only a Session can end itself ({state}, {reasons}).")
 
     def _standing(self) -> Standing:
+        """Gather what a judgement needs."""
         offset_ns, uncertainty_ns = self._clock.estimate(self._now_ns)
         return Standing(
             bound=self._bound,
@@ -263,9 +266,11 @@ class Desk:
 
     @property
     def _lead_ms(self) -> float:
+        """Say in ms how long before opening a command must be at the driver."""
         return ms_from_ns(lead_ns(self._capabilities, self._settings.limits))
 
     def _offset_ns(self) -> int:
+        """Give the gate's clock minus ours."""
         return self._clock.estimate(self._now_ns)[0]
 
     def _gate_time(self, at_ns: int) -> int:
@@ -273,11 +278,13 @@ class Desk:
         return at_ns + self._offset_ns()
 
     def _hold_ends_at_ns(self) -> int | None:
+        """Give the end of the breath-hold at the latest; None without one."""
         if self._hold_began_at_ns is None:
             return None
         return self._hold_began_at_ns + round(self._plan.breath_hold_limit_s * NS_PER_S)
 
     def _publish_hold(self, ended_at_ns: int | None) -> None:
+        """Tell the breath-hold, or its end."""
         if self._bound is not None and self._hold_began_at_ns is not None:
             hold = BreathHold(
                 session=self._bound.session,
@@ -322,9 +329,11 @@ class Desk:
             self._append(what, **fields, **({"suppressed_before": suppressed} if suppressed else {}))
 
     def _command(self, command: ScannerCommand) -> None:
+        """Leave a command for the driver."""
         self._out.append(Command(command))
 
     def _ping_if_due(self) -> None:
+        """Ask the gate for its clock when it is time."""
         if self._now_ns >= self._ping_due_ns:
             self._ping_due_ns = self._now_ns + ns_from_ms(self._settings.limits.ping_every_ms)
             self._out.append(Publish(self._clock.ping(next(self._tokens), self._now_ns)))
@@ -353,6 +362,7 @@ class Desk:
         return effects
 
     def _status(self) -> ScannerStatus:
+        """Say where the session stands."""
         offset_ns, uncertainty_ns = self._clock.estimate(self._now_ns)
         settled, hold = self._settled_at_ns, self._hold_began_at_ns
         return ScannerStatus(

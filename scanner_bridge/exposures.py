@@ -18,6 +18,7 @@ class Exposures(Desk):
     # --- the scanner ------------------------------------------------------------------------------------------------
 
     def _become_ready(self, _: object) -> None:
+        """Note that the scanner can be commanded; a fault ends by it, disarmed."""
         self._ready = True
         if self.state == "fault":
             self._rest("disarmed", ("restart",))
@@ -41,10 +42,12 @@ class Exposures(Desk):
             self._go("armed")
 
     def _check_table(self, event: TableSettled) -> None:
+        """Hear of the table while it should stand: the same place again is nothing new, another one is a fault."""
         if event.step != self._ledger.next_step:
             self._fault(("table", "moved without a command"), ready=True)
 
     def _begin(self, event: BeamOn) -> None:
+        """Believe a beam only if it is the one that was commanded."""
         booking = self._booking
         expected = booking is not None and booking.dispatched_at_ns is not None
         if booking is None or not expected or not booking.is_for(event.step, event.attempt):
@@ -57,6 +60,7 @@ class Exposures(Desk):
             self._withdraw(("late",))
 
     def _finish(self, event: BeamOff) -> None:
+        """Take the end of the beam, and name what it did."""
         booking = self._booking
         if booking is None or not booking.is_for(event.step, event.attempt):
             self._fault(("stray-beam", repr(event)), ready=True)
@@ -68,6 +72,7 @@ class Exposures(Desk):
             self._fault(("too-long",), ready=True)
 
     def _miss(self, event: ExposureRefused) -> None:
+        """Take the scanner's word that there was and will be no beam."""
         booking = self._booking
         if booking is not None and booking.is_for(event.step, event.attempt):
             self._conclude("missed", (*booking.withdrawn, event.reason))
@@ -75,6 +80,7 @@ class Exposures(Desk):
     # --- one exposure -----------------------------------------------------------------------------------------------
 
     def _durable(self, record_number: int) -> None:
+        """Note that the intent is safe on disk."""
         if self._booking is not None and record_number >= self._booking.intent_number:
             self._booking.durable = True
             self._try_dispatch(self._booking)
@@ -171,6 +177,7 @@ class Exposures(Desk):
         return not self._capabilities.ends_beam_itself and not booking.stopped_at_end
 
     def _booking_due_ns(self, booking: Booking) -> int:
+        """Say when the booking wants to be looked at next."""
         limits, window = self._settings.limits, booking.window
         if booking.dispatched_at_ns is None:
             due = commands.dispatch_at_ns(window, self._capabilities, limits)

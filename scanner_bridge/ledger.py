@@ -35,6 +35,7 @@ class Ledger:
         self._begin_at(max(self._steps_exposed))
 
     def _begin_at(self, step: int) -> None:
+        """Set the first step of a session."""
         self.next_step, self.next_attempt = step, 1
         self.session_beam_ms = 0.0
 

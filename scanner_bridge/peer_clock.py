@@ -48,11 +48,13 @@ class PeerClock:
         return True
 
     def _agrees(self, newest: Measurement) -> bool:
+        """Tell whether a measurement can be about the same clock as the ones before."""
         return all(abs(newest.offset_ns - old.offset_ns) <= newest.doubt_ns + self._doubt_ns(old, newest.at_ns)
                    for old in self._measured)  # fmt: skip
 
     @staticmethod
     def _doubt_ns(measured: Measurement, now_ns: int) -> int:
+        """Give a measurement's doubt, grown with its age."""
         return measured.doubt_ns + (now_ns - measured.at_ns) * DRIFT_PPM // 1_000_000
 
     def estimate(self, now_ns: int) -> tuple[int, int | None]:

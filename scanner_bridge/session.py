@@ -215,11 +215,13 @@ class Session(Exposures):
         self._move()
 
     def _decline(self, said: Said) -> None:
+        """Refuse a request that does not fit the state."""
         reason = self._operator_reason(said.message, said.key_id)
         in_session = self.state in IN_SESSION
         self._decline_with(reason or ("already-armed" if in_session else "not-armed"))
 
     def _begin_hold(self, said: Said) -> None:
+        """Begin the breath-hold, once, at the operator's signed word."""
         if self._hold_began_at_ns is not None or self._after is not None:
             return  # told twice; a hold is never prolonged
         reason = self._operator_reason(said.message, said.key_id)
@@ -232,6 +234,7 @@ class Session(Exposures):
         self._publish_hold(None)
 
     def _note(self, said: Said) -> None:
+        """Write a request down that changes nothing here."""
         self._append_limited("note", request=said.message.request, name=said.message.name[:80])
 
     # --- the gate ---------------------------------------------------------------------------------------------------
@@ -279,6 +282,7 @@ class Session(Exposures):
             self._withdraw(("other-beat",))
 
     def _lease_from(self, message: KeepAlive) -> Lease | Reason:
+        """Make a lease of a keep-alive, unless an inhibit dominates it."""
         if self._inhibited_by is not None and message.sequence <= self._inhibited_by:
             return "cancelled"
         return lease_of(message, self._standing(), self._now_ns)

@@ -134,12 +134,14 @@ class Gantry:
                 self._begin(exposure)
 
     def _begin(self, exposure: _Exposure) -> None:
+        """Switch the beam on."""
         at_ns = exposure.opens_at_ns
         self._exposure = _Exposure(exposure.step, exposure.attempt, at_ns, exposure.closes_at_ns, began=True)
         angle_mdeg = round(1000 * self.angle_deg(at_ns))
         self._say("ON", exposure.step, exposure.attempt, self._device(at_ns), angle_mdeg)
 
     def _end(self, exposure: _Exposure, at_ns: int) -> None:
+        """Switch the beam off and remember what it did."""
         self._exposure = None
         self._say("OFF", exposure.step, exposure.attempt, self._device(at_ns))
         self._truth.append(
@@ -155,12 +157,14 @@ class Gantry:
         )
 
     def _settle(self, step: int, target_um: int, at_ns: int) -> None:
+        """Let the table stand."""
         self._table_um, self._table_step = target_um, step
         self._say("SETTLED", step, target_um, self._device(at_ns))
 
     # --- what is commanded ------------------------------------------------------------------------------------------
 
     def _obey(self, line: Line, now_ns: int) -> None:
+        """Obey one line."""
         numbers = line.integers()
         match line.verb:
             case "HELLO":
@@ -177,6 +181,7 @@ class Gantry:
                 self._say("FAULT", self._device(now_ns), "not-a-command")
 
     def _start_move(self, step: int, target_um: int, now_ns: int) -> None:
+        """Start the table, unless an exposure is booked or on."""
         if self._exposure is not None:
             self._say("FAULT", self._device(now_ns), "move-while-exposing")
             return
@@ -187,6 +192,7 @@ class Gantry:
             self._move = _Move(step, target_um, now_ns + self._move_ns)
 
     def _book(self, numbers: tuple[int, ...], now_ns: int) -> None:
+        """Book an exposure, or refuse it."""
         step, attempt, *instants = numbers
         opens_at_ns, closes_at_ns, latest_ns = (instant - self._offset_ns for instant in instants)
         reason = self._refusal(step, opens_at_ns, closes_at_ns, now_ns)
@@ -211,6 +217,7 @@ class Gantry:
         return "too-early" if opens_at_ns - now_ns > MAX_AHEAD_NS else None
 
     def _stop(self, now_ns: int, reason: str) -> None:
+        """End or forget the exposure."""
         exposure = self._exposure
         if exposure is not None and exposure.began:
             self._end(exposure, now_ns)
@@ -219,11 +226,14 @@ class Gantry:
             self._say("REFUSED", exposure.step, exposure.attempt, self._device(now_ns), reason)
 
     def _device(self, host_ns: int) -> int:
+        """Translate an instant to the device's clock."""
         return host_ns + self._offset_ns
 
     def _say(self, verb: str, *fields: int | str) -> None:
+        """Say one line."""
         self._said.append(encode_line(verb, *fields))
 
     def _drain(self) -> bytes:
+        """Give what was said."""
         said, self._said = b"".join(self._said), []
         return said

@@ -58,6 +58,7 @@ class GantryStopLine:
 
     @staticmethod
     def _closed(line: socket.socket) -> bool:
+        """Tell whether the gantry has hung up, without waiting."""
         readable, _, _ = select.select([line], [], [], 0)
         return bool(readable) and line.recv(4096) == b""
 
@@ -130,6 +131,7 @@ class GantryDriver(asyncio.Protocol):
     # --- the connection ---------------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
+        """Connect with a fresh client."""
         loop = asyncio.get_running_loop()
         self._client, self._lost = GantryClient(), asyncio.Event()
         where = f"{self._options.host}:{self._options.port}"
@@ -180,5 +182,6 @@ class GantryDriver(asyncio.Protocol):
         self._say(DriverFault(f"connection lost ({exc or 'closed by the gantry'})", time.monotonic_ns()))
 
     def _say(self, event: DeviceEvent) -> None:
+        """Report an event, if somebody still listens."""
         if self._events is not None:
             self._events(event)

@@ -100,6 +100,7 @@ def encode_line(verb: str, *fields: int | str) -> bytes:
 
 
 def _parse(text: str) -> Line | None:
+    """Read the text of a line; None if it is none."""
     verb, *words = text.split(" ")
     kinds = FIELDS.get(verb)
     if kinds is None or len(words) != len(kinds):
@@ -130,6 +131,7 @@ class LineDecoder:
         return tuple(lines)
 
     def _end(self, raw: bytes) -> tuple[Line, ...]:
+        """Take the bytes before a newline."""
         skipping, self._skipping = self._skipping, False
         line = None if skipping or len(raw) > LONGEST_LINE else _check(raw)
         if line is None:
@@ -139,6 +141,7 @@ class LineDecoder:
 
 
 def _check(raw: bytes) -> Line | None:
+    """Check the sum of a line and read it; None if it is not sound."""
     body, mark, check = raw.rpartition(b" *")
     if not mark or check != b"%08X" % zlib.crc32(body) or not body.isascii():
         return None
@@ -230,6 +233,7 @@ class GantryClient:
         return tuple(events)
 
     def _hear(self, line: Line, now_ns: int) -> tuple[DeviceEvent, ...]:
+        """Translate one line of the device."""
         self._heard_at_ns = now_ns
         numbers = line.integers()
         match line.verb:
@@ -255,6 +259,7 @@ class GantryClient:
                 return ()  # a verb of our own side, reflected: it says nothing about the device
 
     def _pong(self, token: int, device_ns: int, now_ns: int) -> None:
+        """Measure the device's clock."""
         sent_ns = self._pings.pop(token, None)
         if sent_ns is not None:
             self._answered += 1
@@ -268,4 +273,5 @@ class GantryClient:
         return (ScannerReady(now_ns),)
 
     def _host(self, device_ns: int) -> int:
+        """Translate an instant to the host's clock."""
         return device_ns - min(self._measured, default=(0, 0))[1]

@@ -65,6 +65,7 @@ def check(data: bytes) -> Verdict:
 
 
 def _broken(line: bytes, number: int, previous: str) -> str | None:
+    """Say why a line does not continue the chain; None if it does."""
     try:
         entry = json.loads(line[PREFIX:])
     except ValueError:
@@ -149,6 +150,7 @@ class AuditLog:
             os.fsync(self._file.fileno())
 
     def _line(self, record: dict[str, object]) -> bytes:
+        """Make the next line of the chain."""
         self._number += 1
         entry = {"number": self._number, "previous": self._last, "record": record}
         text = json.dumps(entry, separators=(",", ":")).encode()

@@ -78,6 +78,7 @@ class Teller:
             typer.echo(f"bridge: {text}")
 
     def _in_words(self, message: Message) -> str | None:
+        """Put a message into words; None for one that says nothing new."""
         match message:
             case ScannerStatus():
                 state = (message.state, message.reasons, message.next_step, message.next_attempt)

@@ -86,6 +86,7 @@ class BridgeLoop:
             await self._recorder.finish()
 
     async def _until_broken(self) -> None:
+        """Raise what went wrong in a callback."""
         await self._broken
 
     def _break(self, context: dict[str, object]) -> None:
@@ -97,6 +98,7 @@ class BridgeLoop:
     # --- what comes in ----------------------------------------------------------------------------------------------
 
     def _hear(self, heard: Heard | Refused) -> None:
+        """Take what the bus heard."""
         now_ns = time.monotonic_ns()
         if isinstance(heard, Refused):
             self._perform(self._session.refuse(heard.reason, now_ns))
@@ -104,6 +106,7 @@ class BridgeLoop:
             self._perform(self._session.hear(heard.message, heard.key_id, now_ns))
 
     def _link(self, up: bool, text: str) -> None:
+        """Take the state of the connection to the broker."""
         self._tell(text)
         self._mute = False
         if not up:
@@ -128,6 +131,7 @@ class BridgeLoop:
             self._perform(self._session.sense(ScannerReady(now_ns), now_ns))
 
     def _wake(self) -> None:
+        """Wake the session."""
         self._timer = None
         self._perform(self._session.wake(time.monotonic_ns()))
 
@@ -148,6 +152,7 @@ class BridgeLoop:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
     def _publish(self, message: Message) -> None:
+        """Send a message without waiting for it; the order stays, the number is bounded."""
         self._tell(message)
         if len(self._sending) >= MOST_SENDING:
             self._tell(f"not sent, too much is waiting: {type(message).__name__}")
@@ -157,6 +162,7 @@ class BridgeLoop:
         task.add_done_callback(self._sending.discard)
 
     async def _send(self, message: Message) -> None:
+        """Send one message; a broker that is away is told once, and the lease does the rest."""
         try:
             await self._bus.publish(message)
         except PeerError as error:

@@ -52,6 +52,7 @@ class Recorder:
             self._durable(batch[-1].number)
 
     async def _write(self, batch: list[Append]) -> None:
+        """Write one batch in a thread."""
         try:
             await asyncio.to_thread(self._audit.append, *(append.record for append in batch))
         except OSError as error:

@@ -68,6 +68,7 @@ class Watch:
         return True
 
     def _check(self) -> None:
+        """Look whether our own line lives, and tell each change."""
         try:
             self._line.check()
         except DeviceError:

@@ -100,6 +100,7 @@ class GantryServer:
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
+        """Wake the gantry."""
         self._timer = None
         self._deliver(self._gantry.wake(time.monotonic_ns()))
 
@@ -155,6 +156,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _refuse(self) -> None:
+        """Say that somebody else commands, and hang up."""
         self._role = "refused"
         self.send(encode_line("BUSY"))
         self.close()

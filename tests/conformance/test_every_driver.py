@@ -76,6 +76,7 @@ def play(name: str, story: Story) -> None:
     """Open the driver in its world, play one story, close it."""
 
     async def whole() -> None:
+        """Run it."""
         async with WORLDS[name]() as options:
             bench = Bench(registry.create(name, options))
             await bench.driver.open(bench.events.append)
@@ -109,6 +110,7 @@ def test_capabilities_are_complete_and_constant(name: str) -> None:
     """They can be read before opening and do not change by it."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
         capabilities = bench.driver.capabilities
         assert name == capabilities.name
         assert capabilities.control in {"exposure", "r_pulse", "none"}
@@ -123,6 +125,7 @@ def test_a_stop_is_obeyed_at_any_time(name: str) -> None:
     """With nothing on, nothing moving, twice in a row."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
         for _ in range(2):
             await bench.driver.command(Stop("test"))
         await asyncio.sleep(0.02)
@@ -136,6 +139,7 @@ def test_an_exposure_that_cannot_be_is_refused_in_words(name: str) -> None:
     """No table was moved: the driver answers ExposureRefused and makes no beam."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
         if bench.driver.capabilities.control == "exposure":
             await bench.heard(ScannerReady)
         await bench.driver.command(Expose(0, 1, in_ms(50), in_ms(246), in_ms(55)))
@@ -154,6 +158,7 @@ def test_closing_twice_is_harmless_and_silent(name: str) -> None:
     """After the first close nothing is said any more."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
         await bench.driver.close()
         said = len(bench.events)
         await bench.driver.close()
@@ -168,7 +173,10 @@ def test_the_stop_line_can_be_held_beside_the_driver(name: str) -> None:
     """The watchdog's line opens while the driver commands, checks, stops, closes."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
+
         def hold() -> None:
+            """Do it in a thread, as the watchdog does."""
             line = bench.driver.stop_line()
             line.check()
             line.stop("test")
@@ -193,6 +201,7 @@ def test_an_exposure_happens_at_its_instant_and_is_read_back(name: str) -> None:
     """On and off within 5 ms of what was commanded, on the host's clock."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
         await settled(bench)
         command = Expose(0, 1, in_ms(80), in_ms(180), in_ms(85))
         await bench.driver.command(command)
@@ -212,6 +221,7 @@ def test_a_stop_ends_a_beam(name: str, who: str) -> None:
     """Either way to the device ends it, within 100 ms."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
         await settled(bench)
         line = await asyncio.to_thread(bench.driver.stop_line)
         await bench.driver.command(Expose(0, 1, in_ms(50), in_ms(450), in_ms(55)))
@@ -233,6 +243,7 @@ def test_a_late_command_makes_no_beam(name: str) -> None:
     """After the latest opening the device refuses."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
         await settled(bench)
         await bench.driver.command(Expose(0, 1, in_ms(-50), in_ms(146), in_ms(-45)))
         await bench.heard(ExposureRefused)
@@ -246,6 +257,7 @@ def test_closing_the_driver_ends_the_beam(name: str) -> None:
     """A bridge that goes leaves no beam behind: the stop line is the only witness left, and finds nothing to stop."""
 
     async def story(bench: Bench) -> None:
+        """Play it."""
         await settled(bench)
         await bench.driver.command(Expose(0, 1, in_ms(30), in_ms(430), in_ms(35)))
         await bench.heard(BeamOn)
@@ -265,6 +277,7 @@ def test_a_second_commander_is_refused(name: str) -> None:
     """Two bridges, one scanner: the second hears so, the first goes on (hazards.md M10)."""
 
     async def whole() -> None:
+        """Run it."""
         async with WORLDS[name]() as options:
             first, second = (Bench(registry.create(name, options)) for _ in range(2))
             await first.driver.open(first.events.append)
@@ -285,6 +298,7 @@ def test_a_device_that_goes_away_is_told_and_its_return_too(name: str) -> None:
     """DriverFault when the connection breaks; no beam can be commanded then."""
 
     async def whole() -> None:
+        """Run it."""
         async with WORLDS[name]() as options:
             bench = Bench(registry.create(name, options))
             await bench.driver.open(bench.events.append)
@@ -302,6 +316,7 @@ def test_a_missing_device_is_named_with_the_cure(name: str) -> None:
     """Nobody listens: one sentence and what to do."""
 
     async def whole() -> None:
+        """Run it."""
         async with WORLDS[name]() as options:
             pass
         bench = Bench(registry.create(name, options))

@@ -84,12 +84,14 @@ class Rig:
         self.now_ns = end_ns
 
     def _next_due_ns(self) -> int:
+        """Say when something happens next."""
         due = [self.session.wake_at_ns, self._lease_due_ns, self.client.wake_at_ns or 0]
         due += [self._later[0][0]] if self._later else []
         due += [] if self.gantry.wake_at_ns is None else [self.gantry.wake_at_ns]
         return min(due)
 
     def _turn(self) -> None:
+        """Let everything happen that is due."""
         while self._later and self._later[0][0] <= self.now_ns:
             heapq.heappop(self._later)[2]()
         self._says(self.gantry.wake(self.now_ns))
@@ -122,13 +124,16 @@ class Rig:
         return effects
 
     def _pong(self, ping: Ping) -> None:
+        """Answer a ping on the gate's clock."""
         gate_ns = self.now_ns - self.pong_delay_ns // 2 + self.gate_offset_ns
         self.hear(Pong(token=ping.token, ping_at_ns=ping.at_ns, gate_at_ns=gate_ns))
 
     def _durable(self, number: int) -> None:
+        """Let the disk be done."""
         self.perform(self.session.durable(number, self.now_ns))
 
     def _says(self, data: bytes) -> None:
+        """Hand on what the gantry says."""
         self.truth += self.gantry.drain_truth()
         for event in self.client.feed(data, self.now_ns):
             if not self.forgotten_acks:

@@ -124,6 +124,7 @@ class Wire:
         )
 
     def _permission(self) -> dict[str, Any]:
+        """Give session, nonce and the next sequence."""
         armed = self.armed
         assert armed is not None
         self.sequence += 1
@@ -214,6 +215,7 @@ class Site:
                 await asyncio.sleep(0.02)
 
     def _tell(self, what: Message | str) -> None:
+        """Keep what is told."""
         self.told.append(what if isinstance(what, str) else type(what).__name__)
 
     @property
@@ -227,6 +229,7 @@ def test_a_whole_scan_over_tcp(tmp_path: Path) -> None:
     site = Site(tmp_path)
 
     async def story(site: Site) -> None:
+        """Play it."""
         await site.arm()
         await site.scan_until("complete")
 
@@ -252,6 +255,7 @@ def test_a_bridge_that_ends_leaves_no_beam_and_a_whole_log(tmp_path: Path) -> No
     site = Site(tmp_path)
 
     async def story(site: Site) -> None:
+        """Play it."""
         await site.arm()
         await site.scan_until("exposing")
 
@@ -268,6 +272,7 @@ def test_a_lost_broker_ends_the_session_and_another_can_be_armed(tmp_path: Path)
     site = Site(tmp_path)
 
     async def story(site: Site) -> None:
+        """Play it."""
         await site.arm()
         site.wire.broken = True
         site.wire.link(False, "the broker is gone")
@@ -289,6 +294,7 @@ def test_a_gantry_that_goes_away_is_a_fault_and_comes_back_disarmed(tmp_path: Pa
     site = Site(tmp_path)
 
     async def story(site: Site) -> None:
+        """Play it."""
         await site.arm()
         await site.server.close()
         await site.wire.until_state("fault")
@@ -306,9 +312,11 @@ def test_a_full_disk_ends_the_bridge_in_words(tmp_path: Path) -> None:
     site = Site(tmp_path)
 
     async def story(site: Site) -> None:
+        """Play it."""
         await site.wire.until_state("disarmed")
 
         def full(*batch: dict[str, object]) -> None:
+            """Fail like a full disk."""
             raise OSError(28, "No space left on device")
 
         site.audit.append = full  # type: ignore[method-assign]  # a disk that is full
@@ -323,6 +331,7 @@ def test_no_gantry_is_told_with_the_cure(tmp_path: Path) -> None:
     """The bridge does not start without its scanner."""
 
     async def whole() -> None:
+        """Run it."""
         settings = BridgeSettings(driver="gantry", driver_options={"port": 1})
         driver = create_from(settings)
         session = Session(plan_from(settings.plan), driver.capabilities, settings, KEYS, iter(map(str, range(100))))
@@ -342,9 +351,11 @@ def test_a_driver_that_hangs_is_a_fault(tmp_path: Path) -> None:
     site = Site(tmp_path)
 
     async def story(site: Site) -> None:
+        """Play it."""
         await site.arm()
 
         async def hang(command: object) -> None:
+            """Never return."""
             await asyncio.sleep(60)
 
         site.loop._deadline_s = 0.05
@@ -363,6 +374,7 @@ def test_without_its_watchdog_the_scanner_is_not_ready_and_with_it_it_is(tmp_pat
     site = Site(tmp_path, guarded=True)
 
     async def story(site: Site) -> None:
+        """Play it."""
         await site.wire.until(lambda: "watchdog: ready" in site.told, 40)
         await site.arm()
         await site.scan_until("exposing")
@@ -382,6 +394,7 @@ def test_the_watchdog_stops_the_beam_when_the_bridge_falls_silent_or_dies(tmp_pa
     """A beam of 450 ms is on; the heartbeat ends: the watchdog's own line ends the beam (hazards.md B1)."""
 
     async def whole() -> list[BeamTruth]:
+        """Run it."""
         gantry = Gantry(Scanner(table_move_ms=10.0), 0.0)
         server = GantryServer(gantry)
         port = await server.start("127.0.0.1", 0)
@@ -426,6 +439,7 @@ def test_refusals_of_the_bus_are_counted(tmp_path: Path) -> None:
     site = Site(tmp_path)
 
     async def story(site: Site) -> None:
+        """Play it."""
         await site.wire.until_state("disarmed")
         site.wire._hear(Refused("bad-signature", "gating/x/gate/trigger", 0))
         await site.wire.until(lambda: site.wire.status.refused == {"bad-signature": 1})

@@ -43,36 +43,42 @@ AFTER: dict[EventKind, str] = {
 
 
 def _armed() -> Rig:
+    """Be armed, settled, in a hold."""
     rig = Rig()
     rig.arm()
     return rig
 
 
 def _moving() -> Rig:
+    """Let the table move after one exposure."""
     rig = _armed()
     rig.expose_without_move()
     return rig
 
 
 def _booked() -> Rig:
+    """Have one accepted trigger."""
     rig = _armed()
     rig.book()
     return rig
 
 
 def _exposing() -> Rig:
+    """Have the beam on."""
     rig = _booked()
     rig.run_for(450 * MS)
     return rig
 
 
 def _inhibited() -> Rig:
+    """Be inhibited, not latched."""
     rig = _armed()
     rig.inhibit(latched=False)
     return rig
 
 
 def _complete() -> Rig:
+    """Have exposed every step."""
     rig = _armed()
     for _ in rig.plan.table_mm:
         rig.expose()
@@ -80,6 +86,7 @@ def _complete() -> Rig:
 
 
 def _ended() -> Rig:
+    """Be ended after one step."""
     rig = _armed()
     rig.expose()
     rig.ask("hold")
@@ -87,6 +94,7 @@ def _ended() -> Rig:
 
 
 def _fault() -> Rig:
+    """Be at fault after one step."""
     rig = _armed()
     rig.expose()
     rig.perform(rig.session.sense(BeamOn(3, 1, rig.now_ns, 0.0), rig.now_ns))
@@ -94,6 +102,7 @@ def _fault() -> Rig:
 
 
 def _disarmed() -> Rig:
+    """Be ready and not armed."""
     rig = Rig()
     rig.make_ready()
     return rig
@@ -152,6 +161,7 @@ def _happen(rig: Rig, event: EventKind) -> tuple[Effect, ...]:
 
 
 def _beat() -> Beat:
+    """Make a message that the bridge does not listen to."""
     return Beat(
         number=1,
         stage="confirmed",

@@ -50,11 +50,13 @@ class Storm(Rig):
         return self._deliver_now(message, key)
 
     def _deliver_now(self, message: Message, key: str | None):  # type: ignore[no-untyped-def]  # effects, as above
+        """Deliver and remember."""
         if key == "gate-1":
             self.heard.append((self.now_ns, message))
         return super().hear(message, key)
 
     def _strikes(self, name: str, rate: float) -> bool:
+        """Throw the dice for one fault, and count it."""
         struck = bool(self.rng.random() < rate)
         self.faults[name] += struck
         return struck
@@ -114,6 +116,7 @@ def judge_beams(storm: Storm) -> list[str]:
 
 
 def _judge_one(storm: Storm, beam: BeamTruth, trigger: Trigger) -> list[str]:
+    """Judge one beam against its trigger and all deliveries."""
     wrong = []
     if not trigger.opens_at_ns <= beam.on_at_ns <= trigger.latest_open_at_ns:
         wrong.append(f"I3 began outside its window {beam}")

@@ -43,6 +43,7 @@ class Bench:
         self.wake(1700)
 
     def _read(self, data: bytes) -> list[Line]:
+        """Decode the answers."""
         return list(self._decoder.feed(data))
 
 

@@ -92,8 +92,9 @@ class _Watch:
         return "at the converter's rail" if sum(self._at_rail) >= self._rail_samples else None
 
     def _rough(self, rough: float) -> str | None:
-        """No quiet bin for `open_ms`."""
-        self._rough_run = self._rough_run + 1 if rough >= self._rough_uv else 0
+        """No quiet bin for `open_ms`; one that is quiet by chance sets the count back by one."""
+        self._rough_run = self._rough_run + 1 if rough >= self._rough_uv else max(0, self._rough_run - 1)
+        self._rough_run = min(self._rough_run, self._rough_bins)
         return "hum or noise, as of an open electrode" if self._rough_run >= self._rough_bins else None
 
     def _runs_away(self, mean: float) -> str | None:

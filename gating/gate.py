@@ -76,6 +76,7 @@ class Gate:
         self._signal_reasons: tuple[str, ...] = ("no ECG samples yet",)
         self._inhibited = False
         self._permit: Permit | None = None
+        self._not_taken: str | None = None
         self._needed_leads: frozenset[str] = frozenset()
         self._sequence = 0
         self._scanner: ScannerStatus | None = None
@@ -110,15 +111,20 @@ class Gate:
             case Armed():
                 self._arm(message)
             case BreathHold() if self._permit is not None and message.session == self._permit.armed.session:
-                began = message.began_at_ns + (self._scanner.clock_offset_ns if self._scanner else 0)
-                self._hold_began_at_ns = None if message.ended_at_ns is not None else began
+                self._hold_began_at_ns = None if message.ended_at_ns is not None else message.began_at_ns
             case TriggerAnswer() if message.accepted_at_ns is None:
                 self._settle(message.sequence, message.at_ns)
             case ExposureReport():
                 self._settle(message.sequence, message.at_ns)
-            case ScannerStatus():
+            case ScannerStatus() if self._scanner is None or message.at_ns >= self._scanner.at_ns:
                 self._scanner = message
-                if self._permit is not None and message.session != self._permit.armed.session:
+                permit = self._permit
+                # a status from before the arming may overtake: only a later one tells of another session
+                if (
+                    permit is not None
+                    and message.at_ns > permit.armed.at_ns
+                    and message.session != permit.armed.session
+                ):
                     self._disarm()
             case _:
                 pass
@@ -214,9 +220,13 @@ class Gate:
     # --- permission -------------------------------------------------------------------------------------------------
 
     def _arm(self, armed: Armed) -> None:
-        """Begin a session, if it is ours, its plan is what its hash says, and the signal can be trusted now."""
-        ours = self.settings.key_id is None or armed.gate_key_id == self.settings.key_id
-        if not ours or armed.plan_hash != plan_hash(armed.plan):
+        """Begin a session, if it is ours and its plan is what its hash says; otherwise say why not."""
+        self._not_taken = None
+        if self.settings.key_id is not None and armed.gate_key_id != self.settings.key_id:
+            self._not_taken = "the bridge armed another gate; stop one of the two"
+        elif armed.plan_hash != plan_hash(armed.plan):
+            self._not_taken = "the plan is not what its hash says; bridge and gate differ in their version"
+        if self._not_taken is not None:
             return
         trusted = () if self._leads_state is None else self._leads_state.leads
         self._permit = Permit(armed, self._sequence)
@@ -348,7 +358,7 @@ class Gate:
                     patient_safe=self._declaration.patient_safe,
                     times=self._times,
                     leads=self._leads_state,
-                    signal_reasons=self._signal_reasons,
+                    signal_reasons=self._signal_reasons or ((self._not_taken,) if self._not_taken else ()),
                     rhythm=self._rhythm.now(now_ns),
                     last_beat=self._last_beat,
                     good_beats=self._good_beats,

@@ -79,8 +79,14 @@ class _Watch:
 
     def take(self, low: float, high: float, mean: float, rough: float, at_rail: int, flag: str | None) -> None:
         """Judge one more bin: its extremes, its mean, the RMS that a straight line leaves, its samples at the rail."""
-        bad = [flag, self._saturated(at_rail), self._rough(rough), self._runs_away(mean), self._flat(low, high)]
-        worst = next((reason for reason in bad if reason is not None), None)
+        # every watch sees every bin, whatever another one says
+        rail, noise, drift, flat = (
+            self._saturated(at_rail),
+            self._rough(rough),
+            self._runs_away(mean),
+            self._flat(low, high),
+        )
+        worst = flag or rail or noise or drift or flat
         if worst is None:
             self.good_bins += 1
         else:
@@ -142,6 +148,7 @@ class Leads:
         self._watches: tuple[_Watch, ...] = ()
         self._rest = np.zeros((0, 0))  # samples of the bin in hand
         self._line = np.zeros((0, 1))  # unit vector of a straight line over one bin
+        self._none_at_rail: list[list[int]] = []
         self._bin = 0
         self._bin_s = 0.0
 
@@ -149,13 +156,17 @@ class Leads:
         """Take one block; tell which leads may be trusted at its end."""
         if block.leads != self._names:
             self._begin(block)
-        flagged: list[bool] = np.any(block.electrodes_off, axis=0).tolist()
-        off = tuple(electrode for electrode, bad in zip(block.electrodes, flagged, strict=True) if bad)
+        off: tuple[str, ...] = ()
+        if block.electrodes_off.any():
+            flagged: list[bool] = np.any(block.electrodes_off, axis=0).tolist()
+            off = tuple(electrode for electrode, bad in zip(block.electrodes, flagged, strict=True) if bad)
         held_back = times.backlog_ms > self._clock.max_backlog_ms
         gap = 1e3 * block.lost_before / block.rate_hz > self._clock.max_gap_ms
         if gap:
             self._rest = self._rest[:0]
-        flags = [self._flag(lead, off, held_back=held_back) for lead in self._names]
+        flags: list[str | None] = [None] * len(self._names)
+        if off or held_back:
+            flags = [self._flag(lead, off, held_back=held_back) for lead in self._names]
         for watch, flag in zip(self._watches, flags, strict=True):
             if gap:
                 watch.blame("samples lost")
@@ -173,6 +184,7 @@ class Leads:
         self._bin_s = self._bin / block.rate_hz
         self._watches = tuple(_Watch(self._settings, self._bin_s) for _ in block.leads)
         self._rest = np.zeros((0, len(block.leads)))
+        self._none_at_rail = [[0] * len(block.leads)]
         line = np.arange(self._bin) - (self._bin - 1) / 2
         self._line = (line / np.sqrt((line**2).sum()))[:, None]
 
@@ -198,11 +210,14 @@ class Leads:
         slopes = (centred * self._line).sum(axis=1)
         power = (centred * centred).sum(axis=1) - slopes * slopes
         rough = np.sqrt(np.maximum(0.0, power) / (self._bin - 2))
-        at_rail = np.zeros(lows.shape, dtype=np.int64)
-        if max(highs.max(), -lows.min()) >= self._rail_uv:
-            at_rail = (np.abs(binned) >= self._rail_uv).sum(axis=1)
-        table = np.stack((lows, highs, means, rough, at_rail), axis=2)
-        return [[(a, b, c, d, int(e)) for a, b, c, d, e in row] for row in table.tolist()]
+        low_rows, high_rows, mean_rows, rough_rows = (stat.tolist() for stat in (lows, highs, means, rough))
+        rail_rows = self._none_at_rail * count
+        if max(map(max, high_rows)) >= self._rail_uv or min(map(min, low_rows)) <= -self._rail_uv:
+            rail_rows = (np.abs(binned) >= self._rail_uv).sum(axis=1).tolist()
+        return [
+            list(zip(*rows, strict=True))
+            for rows in zip(low_rows, high_rows, mean_rows, rough_rows, rail_rows, strict=True)
+        ]
 
     def _state(self, k: int) -> LeadState:
         """Tell how one lead stands."""

@@ -423,8 +423,11 @@ def decode(payload: bytes) -> Message:
 
 
 def plan_hash(plan: AcquisitionPlan) -> str:
-    """Name a plan by its content: SHA-256 of its encoded bytes, hexadecimal."""
-    return hashlib.sha256(encode(plan)).hexdigest()
+    """Name a plan by its content: SHA-256 of its encoded bytes, hexadecimal.
+
+    Encoded as it comes out of a decoder: 120 and 120.0 in a field of floats are one plan on both sides of the wire.
+    """
+    return hashlib.sha256(encode(decode(encode(plan)))).hexdigest()
 
 
 def topic_of(site: str, message: Message) -> str:

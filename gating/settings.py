@@ -143,7 +143,7 @@ class MonitorSettings(Section, frozen=True):
 
     host: str = "127.0.0.1"  # the page is not secret inside the room, but nobody serves it to a network by accident
     port: int = 8750  # 0: any free one
-    names: tuple[str, ...] = ()  # under which browsers may know this host, beside localhost and addresses (hazards.md W2)
+    names: tuple[str, ...] = ()  # of this host in a browser, beside localhost and addresses (hazards.md W2)
     token_file: str | None = None  # if set, the page's address must end in ?token=<first line of this file>
 
 

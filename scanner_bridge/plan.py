@@ -16,7 +16,7 @@ IRRADIATED_CM = 16.0
 """Length that the protocol irradiates: 4 x 40 mm (usual scan length 128-160 mm, gating.md S76)."""
 
 MSV_PER_MGYCM = 0.014
-MSV_FACTOR_SOURCE = "legacy chest factor k = 0.014 mSv/(mGy cm), behind most published calcium-scan doses (e.g. PMC3294285)"
+MSV_FACTOR_SOURCE = "legacy chest factor 0.014 mSv/(mGy cm), behind most published doses (e.g. PMC3294285)"
 
 
 def half_scan_ms(rotation_ms: float, fan_deg: float, feather_deg: float) -> float:

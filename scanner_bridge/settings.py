@@ -53,7 +53,7 @@ class LimitSettings(Section, frozen=True):
     """What the bridge checks again on its own clock. Sources: architecture.md section 5, hazards.md T, M and L."""
 
     min_lead_ms: NotNegative = 20.0  # between command and opening, at least; the driver may need more
-    dispatch_margin_ms: NotNegative = 10.0  # a command leaves so long before it would be late
+    dispatch_margin_ms: NotNegative = 20.0  # a command leaves so long before it would be late: a busy machine's timer
     lease_ms: Annotated[float, Meta(gt=0, le=120)] = 120.0  # of a keep-alive, from the newest sample and from arrival
     max_sample_age_ms: Annotated[float, Meta(gt=0, le=100)] = 100.0  # of the newest sample when the command leaves (I4)
     clock_uncertainty_ms: Annotated[float, Meta(gt=0, le=10)] = 10.0

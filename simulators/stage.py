@@ -8,12 +8,10 @@ import numpy as np
 from gating.frontends import FRONTENDS
 from gating.messages import AcquisitionPlan
 from gating.settings import GateSettings
-from gating.units import Nanoseconds
 from scanner_bridge.driver import Capabilities
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import BridgeSettings, PlanSettings
-from simulators.ecg import EcgSignal
-from simulators.ecg_box import EcgBox
+from simulators.ecg_box import EcgBox, patient_source
 from simulators.gantry import Gantry
 from simulators.heart import TrueBeat, true_beats
 from simulators.report import BeamAt, BeatAt, ScanLog
@@ -71,12 +69,10 @@ def set_up(
 ) -> VirtualScan:
     """Put a scenario on the stage of virtual time; `wires` picks another draw of all delays."""
     frontend = FRONTENDS[scenario.box.frontend]
-    declared = frontend.declaration
-    beats = hearts_beats(scenario)
-    signal = EcgSignal(scenario, beats, scenario.seed, declared.rate_hz, declared.leads)
+    signal = patient_source(scenario, frontend, hearts_beats(scenario))
     plan: AcquisitionPlan = plan_from(plan_settings(scenario))
     return VirtualScan(
-        box=EcgBox(signal, frontend, scenario.box, scenario.faults, Nanoseconds(started_at_ns)),
+        box=EcgBox(signal, frontend, scenario.box, scenario.faults, started_at_ns),
         gate=gate_settings(scenario),
         bridge=BridgeSettings(driver="gantry", plan=plan_settings(scenario)),
         plan=plan,

@@ -151,7 +151,7 @@ class VirtualScan:
         heapq.heappush(self._events, (at_ns, self._count, act))
 
     def _wake_box(self, now_ns: int) -> None:
-        data = self._box.wake(Nanoseconds(now_ns))
+        data = self._box.wake(now_ns)
         if data:
             read_at_ns = now_ns + round(self._rng.uniform(0.1, 1.0) * NS_PER_MS)
             self._at(read_at_ns, lambda at_ns: self._gate_call("receive", data, at_ns))

@@ -100,9 +100,9 @@ async def run_gate(site: SiteSettings, log: Callable[[str], None]) -> None:
     SettingsError
         If keys, password or the folder for the journal are wrong.
     """
-    settings = msgspec.structs.replace(site.gate, boot=secrets.token_hex(4))
     reader = make_reader(site)
     keyring = Keyring(Path(site.keys.folder), "gate")
+    settings = msgspec.structs.replace(site.gate, boot=secrets.token_hex(4), key_id=keyring.key_id)
     bus = functools.partial(Bus, site.mqtt, site.site, keyring, role="gate", now_ns=time.monotonic_ns)
     buses = bus(listen=LISTENS_TO), bus(listen=())
     warm_up(settings)

@@ -7,7 +7,7 @@ from html import escape
 def appendix(report: Mapping[str, object]) -> str:
     """Render the gating part of a report, as it stands in `report.json`, as one HTML section."""
     parts = [
-        "<section><h2>Gating (simulated scan)</h2>",
+        "<section><style>h3 { font-size: 13px; margin: 14px 0 4px; }</style><h2>Gating (simulated scan)</h2>",
         _verdict(report),
         _score(report),
         _exposures(_rows(report["exposures"])),
@@ -27,6 +27,11 @@ def _map(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _one_based(step: object) -> str:
+    """Count steps from 1 for people, as the page does."""
+    return str(step + 1) if isinstance(step, int) else "–"
+
+
 def _number(value: object, digits: int = 0, *, sign: bool = False) -> str:
     """Format a number; a dash where it is not known."""
     if not isinstance(value, int | float):
@@ -44,11 +49,9 @@ def _verdict(report: Mapping[str, object]) -> str:
     story = f"Scenario {report['scenario']}, seed {report['seed']}. "
     if report["complete"]:
         return f"<p>{escape(story)}All slabs exposed, in {report['breath_holds']} breath-hold(s).</p>"
-    missing = (
-        ", ".join(str(step) for step in report["steps_missing"]) if isinstance(report["steps_missing"], list) else ""
-    )
-    ended = "; ".join(map(str, _map(report["ended"]).get("reasons") or ())) or "no reason was given"  # type: ignore[call-overload]  # JSON
-    text = f"{story}Not complete: slabs {missing} are missing, so there is no total. It ended because: {ended}."
+    missing = ", ".join(_one_based(step) for step in _list(report["steps_missing"]))
+    ended = "; ".join(map(str, _list(_map(report["ended"]).get("reasons")))) or "no reason was given"
+    text = f"{story}Not complete: step(s) {missing} missing, so there is no total. It ended because: {ended}."
     return f"<p><strong>{escape(text)}</strong></p>"
 
 
@@ -84,7 +87,7 @@ def _exposures(rows: Sequence[Mapping[str, object]]) -> str:
         centre, rr, opens = _map(row["centre_after_r_ms"]), _map(row["rr_ms"]), _map(row["opens_at_ns"])
         planned, actual = opens.get("planned"), opens.get("actual")
         late = (actual - planned) / 1e6 if isinstance(planned, int) and isinstance(actual, int) else None
-        step = f"{row['step']}" + (f" (attempt {row['attempt']})" if row["attempt"] != 1 else "")
+        step = f"{_one_based(row['step'])}" + (f" (attempt {row['attempt']})" if row["attempt"] != 1 else "")
         figures = [
             _number(x, 0) for x in (centre.get("planned"), centre.get("true"), rr.get("predicted"), rr.get("true"))
         ]

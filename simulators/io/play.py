@@ -152,6 +152,11 @@ class House:
         self._say(f"gantry  simulated, at 127.0.0.1:{gantry}")
         page_port = free_port() if options.page else 0
         box = await self._start_box()
+        about = await self._processes.words("ecg-box", box, "port")
+        mapping = about.get("mapping")
+        self._notes = tuple(str(line) for line in mapping) if isinstance(mapping, list) else ()
+        for line in self._notes:
+            self._say(f"record  {line}")
         self._site.write_text(
             site_toml(
                 SITE,
@@ -159,7 +164,7 @@ class House:
                 mqtt=self._mqtt,
                 out=options.out,
                 keys=self._secret / "keys",
-                serial_port=str(await self._processes.say("ecg-box", box, "port")),
+                serial_port=str(about["port"]),
                 gantry_port=gantry,
                 page_port=page_port,
             ),

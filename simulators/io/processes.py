@@ -54,7 +54,11 @@ class Processes:
         return lines
 
     async def say(self, name: str, lines: asyncio.Queue[str], key: str) -> object:
-        """Wait until the process says `key` in a JSON line.
+        """Wait until the process says `key` in a JSON line; gives what it says of it."""
+        return (await self.words(name, lines, key))[key]
+
+    async def words(self, name: str, lines: asyncio.Queue[str], key: str) -> dict[str, object]:
+        """Wait for the JSON line of a process that holds `key`; gives the whole line.
 
         Raises
         ------
@@ -72,7 +76,7 @@ class Processes:
                     with contextlib.suppress(msgspec.DecodeError):
                         said = msgspec.json.decode(line)
                         if isinstance(said, dict) and key in said:
-                            return said[key]
+                            return said
         except TimeoutError as error:
             text = f"The process {name} did not come up in {START_S:.0f} s; its output is in {self._folder}."
             raise DeviceError(text) from error

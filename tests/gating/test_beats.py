@@ -2,9 +2,8 @@
 
 from itertools import accumulate
 
-from gating.r_peak import RPeak
-
 from gating.beats import Beats, ClassifiedBeat
+from gating.r_peak import RPeak
 from gating.settings import RhythmSettings
 from gating.units import NS_PER_MS
 

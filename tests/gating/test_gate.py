@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -269,13 +270,16 @@ def test_a_refused_trigger_frees_the_next_beat(armed_bench: Bench) -> None:
 
 
 def test_a_session_that_is_not_ours_is_ignored(an_armed: Armed, make_status: Callable[..., ScannerStatus]) -> None:
-    """Armed for another gate's key: no permission leaves this one."""
+    """Armed for another gate's key: no permission leaves this one, and the page is told why."""
     bench = Bench(gate=Gate(GateSettings(key_id="mine")))
     bench.feed(ecg(R_60, 12.0))
     bench.hear(make_status(at_ns=bench.now_ns))
     bench.hear(an_armed)
     bench.feed(rest(ecg(R_60, 14.0), 12.0), begin=_at(12.0))
     assert [] == bench.of(KeepAlive)
+    last = bench.of(GateStatus)[-1]
+    assert isinstance(last, GateStatus)
+    assert ("the bridge armed another gate; stop one of the two",) == last.reasons
 
 
 def test_a_ping_is_answered_with_the_gates_clock() -> None:
@@ -291,3 +295,20 @@ def test_what_is_returned_depends_on_the_calls_alone() -> None:
     one.feed(samples)
     two.feed(samples)
     assert one.said == two.said
+
+
+def test_a_status_from_before_the_arming_does_not_disarm(
+    an_armed: Armed, make_status: Callable[..., ScannerStatus]
+) -> None:
+    """QoS 0 may be overtaken: an old status without a session, heard after Armed, changes nothing."""
+    bench = Bench()
+    bench.feed(ecg(R_60, 12.0))
+    armed = msgspec.structs.replace(an_armed, at_ns=bench.now_ns)
+    bench.hear(armed)
+    bench.hear(make_status(at_ns=bench.now_ns - NS_PER_MS, state="disarmed", session=None))
+    bench.feed(rest(ecg(R_60, 13.0), 12.0), begin=_at(12.0))
+    assert bench.of(KeepAlive)
+    bench.said.clear()
+    bench.hear(make_status(at_ns=bench.now_ns, state="ended", session=None))
+    bench.feed(rest(ecg(R_60, 14.0), 13.0), begin=_at(13.0))
+    assert [] == bench.of(KeepAlive)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gating.beats import ClassifiedBeat
 from gating.interlocks import BookingView, SignalView, booking_vetoes, signal_vetoes, standstill_after_s
 from gating.leads import LeadsState, LeadState
-from gating.messages import AcquisitionPlan, ScannerStatus, plan_hash
+from gating.messages import AcquisitionPlan, ScannerStatus, decode, encode, plan_hash
 from gating.rhythm import RhythmJudge
 from gating.sample_clock import BlockTimes
 from gating.settings import InterlockSettings, RhythmSettings, SampleClockSettings
@@ -184,3 +184,10 @@ def test_adding_a_fault_never_takes_a_veto_away(which: set[str], more: str) -> N
 def test_the_plan_of_the_fixture_is_what_its_hash_says(a_plan: AcquisitionPlan) -> None:
     """A changed plan has another hash."""
     assert plan_hash(a_plan) != plan_hash(msgspec.structs.replace(a_plan, kvp=100.0))
+
+
+def test_a_plan_keeps_its_hash_on_the_wire(a_plan: AcquisitionPlan) -> None:
+    """A whole number in a field of floats hashes like what comes out of the decoder at the other end."""
+    whole = msgspec.structs.replace(a_plan, kvp=120)
+    assert plan_hash(a_plan) == plan_hash(whole)
+    assert plan_hash(whole) == plan_hash(decode(encode(whole)))  # type: ignore[arg-type]  # a plan comes back

@@ -8,7 +8,7 @@ import pytest
 
 from gating.frontends import FRONTENDS, SampleBlock
 from gating.leads import Leads
-from gating.r_peak import RPeakDetector
+from gating.r_peak import RPeak, RPeakDetector
 from gating.sample_clock import BlockTimes
 from gating.settings import LeadSettings, RPeakSettings
 
@@ -53,7 +53,7 @@ def test_their_beats_are_found(record: str, most_missed: int, most_extra: int, m
     x, names, beats = mitdb(record)
     detector = RPeakDetector(RPeakSettings(), names, RATE_HZ)
     period_ns = 1e9 / RATE_HZ
-    peaks = []
+    peaks: list[RPeak] = []
     for first in range(0, len(x), 36):
         rows = x[first : first + 36]
         times = BlockTimes(round(first * period_ns), period_ns, 0, 0.0, 0.0, None)

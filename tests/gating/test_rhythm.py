@@ -4,10 +4,10 @@ from itertools import accumulate
 
 import numpy as np
 import pytest
-from gating.r_peak import RPeak
 
 from gating.beats import Beats
 from gating.messages import Rhythm
+from gating.r_peak import RPeak
 from gating.rhythm import RhythmJudge
 from gating.settings import RhythmSettings
 from gating.units import NS_PER_MS

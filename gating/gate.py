@@ -70,6 +70,7 @@ class Gate:
         self._lost_reason: str | None = None
         self._last_r_at_ns: int | None = None
         self._last_beat: ClassifiedBeat | None = None
+        self._best_lead: str | None = None
         self._current_peak = 0
         self._numbered_before = 0
         self._good_beats = 0
@@ -195,7 +196,7 @@ class Gate:
         if peak.stage == "provisional":
             return [self._beat_message(peak, None, now_ns), *out]
         beat = self._beats.take(peak)
-        self._last_r_at_ns, self._last_beat = peak.r_at_ns, beat
+        self._last_r_at_ns, self._last_beat, self._best_lead = peak.r_at_ns, beat, peak.lead
         rhythm = self._rhythm.take(beat)
         self._good_beats = 0 if self._signal_reasons else self._good_beats + 1
         out = [self._beat_message(peak, beat, now_ns), *out, rhythm]
@@ -361,6 +362,7 @@ class Gate:
                     signal_reasons=self._signal_reasons or ((self._not_taken,) if self._not_taken else ()),
                     rhythm=self._rhythm.now(now_ns),
                     last_beat=self._last_beat,
+                    best_lead=self._best_lead,
                     good_beats=self._good_beats,
                     health=self._health,
                     session=None if self._permit is None else self._permit.armed.session,

@@ -115,6 +115,10 @@ class UsualBeat:
         self.weights = shares
         self.fuse(from_number)
 
+    def share(self, lead: int) -> float:
+        """Give the share that a lead has in the strength of a usual QRS."""
+        return self.weights[lead] * self.leads[lead].levels()[0] if self.weights[lead] > 0 else 0.0
+
     def learn(self, trusted: tuple[bool, ...], first: int, last: int) -> None:
         """Learn the first levels from the samples [first, last): the greatest energies of their two halves."""
         energy = self._signals.energy[self._signals.rows(first, last)]
@@ -194,7 +198,7 @@ class UsualBeat:
             shape = self._shape(k, r)
             if lead.shape is None or shape is None or self.weights[k] <= 0:
                 continue
-            share = self.weights[k] * lead.levels()[0]
+            share = self.share(k)
             likeness += share * float(shape @ lead.shape)
             total += share
         return likeness / total if total else 0.0

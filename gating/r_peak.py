@@ -30,6 +30,7 @@ Stage = Literal["provisional", "confirmed", "withdrawn"]
 
 PIECE_S = 0.25  # longer blocks are taken in pieces, so that the memory is bounded
 STEP_S = 0.004  # an open candidate is looked at so often
+LATE_S = 0.015  # a lead that peaks after the reference is given so much longer, lest the decision comes too late
 OPEN_S = 0.130  # a candidate is judged by then, whatever its peak does
 T_WAVE_S = 0.36
 CANDIDATE = 0.6  # of the threshold opens a candidate
@@ -128,17 +129,24 @@ class RPeakDetector:
     # --- fusing and learning ----------------------------------------------------------------------------
 
     def _trust(self, trusted: tuple[bool, ...]) -> None:
-        """Take the new word on the leads; without any, what was told is withdrawn."""
+        """Take the new word on the leads.
+
+        When one falls, what it lately said is taken out of the strength, and a candidate not yet decided, which may be
+        its doing, is withdrawn and looked for again in the others. Without any lead there is silence.
+        """
+        fell = any(was and not now for was, now in zip(self._trusted, trusted, strict=True))
         self._trusted = trusted
         end = self._signals.end
-        self._usual.weigh(trusted, end)
+        self._usual.weigh(trusted, end - round(PIECE_S * self._rate_hz) if fell else end)
         if not self._learned:
             self._learn_from = end
+        if fell and self._candidate is not None:
+            self._withdrawn += self._withdraw(self._candidate, end - 1)
+            self._cursor = self._candidate.opened
+            self._low = float("inf")
+            self._candidate = None
         if not any(trusted):
             self._usual.last_r = None
-            if self._candidate is not None:
-                self._withdrawn += self._withdraw(self._candidate, end - 1)
-            self._candidate = None
 
     def _learn(self) -> None:
         """Learn the first levels as soon as `learn_s` of signal went by with the same leads trusted."""
@@ -204,7 +212,8 @@ class RPeakDetector:
             candidate.looked += self._step
             lead = self._timed_lead()
             r = self._usual.peak(lead, candidate.opened, now)
-            if now - candidate.opened <= OPEN_S * self._rate_hz and (r is None or now - r < self._confirm):
+            late = min(max(self._offset(lead), 0.0), LATE_S * self._rate_hz) - self._offset(lead)
+            if now - candidate.opened <= OPEN_S * self._rate_hz and (r is None or now - r < self._confirm + late):
                 if r is not None and candidate.told is None and self._is_clear(candidate, r, now):
                     peaks.append(self._tell(candidate, "provisional", lead, r, now, 0.5))
                 continue
@@ -222,7 +231,12 @@ class RPeakDetector:
             return self._reference
         known = [k for k, lead in enumerate(self._usual.leads) if self._trusted[k] and len(lead.offsets) >= 3]
         among = known or [k for k, good in enumerate(self._trusted) if good]
-        return max(among, key=lambda k: self._usual.weights[k])
+        return max(among, key=self._usual.share)
+
+    def _offset(self, lead: int) -> float:
+        """Give how many samples the peak of a lead lies behind that of the reference; 0 while nobody knows."""
+        offsets = self._usual.leads[lead].offsets
+        return median(offsets) if lead != self._reference and len(offsets) >= 3 else 0.0
 
     # --- judging ----------------------------------------------------------------------------------------
 
@@ -263,7 +277,7 @@ class RPeakDetector:
         if lead != self._reference:
             offsets = self._usual.leads[lead].offsets
             if len(offsets) >= 3:
-                r -= median(offsets)
+                r -= self._offset(lead)
                 uncertainty_s += (max(offsets) - min(offsets)) / 4 / self._rate_hz
             else:
                 uncertainty_s += 0.02  # an unknown offset

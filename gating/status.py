@@ -77,6 +77,7 @@ def gate_status(
     signal_reasons: tuple[str, ...],
     rhythm: Rhythm,
     last_beat: ClassifiedBeat | None,
+    best_lead: str | None,
     good_beats: int,
     health: LineHealth,
     session: str | None,
@@ -107,7 +108,7 @@ def gate_status(
         leads=()
         if leads is None
         else tuple(LeadStatus(lead=x.lead, trusted=x.trusted, reason=x.reason) for x in leads.leads),
-        best_lead=None if leads is None else next((x.lead for x in leads.leads if x.trusted), None),
+        best_lead=best_lead,
         source=settings.frontend,
         simulated=settings.simulated,
         patient_safe=patient_safe,

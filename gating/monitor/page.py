@@ -12,6 +12,7 @@ from typing import TypeVar
 from gating import messages as m
 from gating.monitor.state import BandState, PageBand, PageGate, PageHold, PageMark, PageScanner, PageState
 from gating.monitor.strip import encode_strip, untrusted_leads
+from gating.reasons import in_words
 from gating.units import NS_PER_MS, ms_from_ns
 
 KEEP = 96  # beats, and as many triggers, answers, reports: more than a minute of each
@@ -218,7 +219,7 @@ class PageModel:
         return PageScanner(
             age_ms=ms_from_ns(now_ns - self._scanner_arrived_ns),
             state=scanner.state,
-            reasons=scanner.reasons,
+            reasons=tuple(map(in_words, scanner.reasons)),
             driver=scanner.driver,
             control=scanner.control,
             steps=len(scanner.plan.table_mm),
@@ -313,7 +314,7 @@ class PageModel:
 
 def _first(reasons: tuple[str, ...]) -> str | None:
     """Give the reason that counts most."""
-    return reasons[0] if reasons else None
+    return in_words(reasons[0]) if reasons else None
 
 
 def _withdraws(withdrawal: m.Cancel | m.Inhibit, trigger: m.Trigger) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from gating.reasons import in_words
+
 
 def appendix(report: Mapping[str, object]) -> str:
     """Render the gating part of a report, as it stands in `report.json`, as one HTML section."""
@@ -50,7 +52,7 @@ def _verdict(report: Mapping[str, object]) -> str:
     if report["complete"]:
         return f"<p>{escape(story)}All slabs exposed, in {report['breath_holds']} breath-hold(s).</p>"
     missing = ", ".join(_one_based(step) for step in _list(report["steps_missing"]))
-    ended = "; ".join(map(str, _list(_map(report["ended"]).get("reasons")))) or "no reason was given"
+    ended = _words(_map(report["ended"]).get("reasons")) or "no reason was given"
     text = f"{story}Not complete: step(s) {missing} missing, so there is no total. It ended because: {ended}."
     return f"<p><strong>{escape(text)}</strong></p>"
 
@@ -100,12 +102,16 @@ def _exposures(rows: Sequence[Mapping[str, object]]) -> str:
 def _held(rows: Sequence[Mapping[str, object]]) -> str:
     if not rows:
         return ""
-    cells = [[str(row["beat"]), str(row["why"]), "; ".join(map(str, _list(row["reasons"])))] for row in rows]
+    cells = [[str(row["beat"]), str(row["why"]), _words(row["reasons"])] for row in rows]
     return f"<h3>Beats held</h3>{_table(['beat', 'why', 'reasons'], cells)}"
 
 
 def _list(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
+
+
+def _words(reasons: object) -> str:
+    return "; ".join(in_words(str(reason)) for reason in _list(reasons))
 
 
 def _dose(dose: Mapping[str, object]) -> str:

@@ -15,6 +15,7 @@ from gating.messages import (
     ScannerStatus,
     TriggerAnswer,
 )
+from gating.reasons import in_words
 
 
 class Teller:
@@ -32,7 +33,7 @@ class Teller:
                 why = message.reasons[0] if message.reasons else ""
                 self._news("gate", f"gate    {message.advice.upper():<5} {rate}", f"  {why}", key=message.advice)
             case ScannerStatus():
-                why = f": {message.reasons[0]}" if message.reasons else ""
+                why = f": {in_words(message.reasons[0])}" if message.reasons else ""
                 self._news("scanner", f"scanner {message.state}", why, key=message.state)
             case Armed():
                 dose = message.plan.msv_per_ms * message.plan.half_scan_ms * len(message.plan.table_mm)
@@ -42,17 +43,17 @@ class Teller:
             case BreathHold(ended_at_ns=None):
                 self._say(f"hold    the breath is held, {message.limit_s:.0f} s at most")
             case ExposureReport():
-                why = f": {'; '.join(message.reasons)}" if message.reasons else ""
+                why = f": {_words(message.reasons)}" if message.reasons else ""
                 attempt = f", attempt {message.attempt}" if message.attempt > 1 else ""
                 self._say(f"step {message.step + 1}  beat {message.beat}{attempt} {message.outcome}{why}")
             case Held():
-                self._say(f"held    beat {message.beat}: {'; '.join(message.reasons)}")
+                self._say(f"held    beat {message.beat}: {_words(message.reasons)}")
             case Cancel():
-                self._say(f"cancel  beat {message.beat}: {'; '.join(message.reasons)}")
+                self._say(f"cancel  beat {message.beat}: {_words(message.reasons)}")
             case Inhibit():
-                self._say(f"INHIBIT {'; '.join(message.reasons)}")
+                self._say(f"INHIBIT {_words(message.reasons)}")
             case TriggerAnswer(accepted_at_ns=None):
-                self._say(f"refused beat {message.beat}: {'; '.join(message.reasons)}")
+                self._say(f"refused beat {message.beat}: {_words(message.reasons)}")
             case _:
                 return
 
@@ -60,6 +61,10 @@ class Teller:
         if self._last.get(what) != key:
             self._last[what] = key
             self._say(text + more)
+
+
+def _words(reasons: tuple[str, ...]) -> str:
+    return "; ".join(map(in_words, reasons))
 
 
 def summary(report: Mapping[str, object], out: Path) -> list[str]:

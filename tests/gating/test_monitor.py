@@ -201,11 +201,11 @@ def test_an_unknown_rate_hides_older_figures() -> None:
     [
         ((TRIGGER,), 10_200, ("planned", None)),
         ((TRIGGER, ACCEPTED), 10_200, ("booked", None)),
-        ((TRIGGER, REFUSED), 10_200, ("held", "replayed")),
+        ((TRIGGER, REFUSED), 10_200, ("held", "an old message again")),
         ((TRIGGER, ACCEPTED, CANCEL), 10_550, ("held", "premature beat")),
         ((TRIGGER, ACCEPTED, INHIBIT), 10_550, ("held", "lead LA off")),
         ((TRIGGER, ACCEPTED, EXPOSED), 10_900, ("fired", None)),
-        ((TRIGGER, ACCEPTED, MISSED), 10_900, ("missed", "late")),
+        ((TRIGGER, ACCEPTED, MISSED), 10_900, ("missed", "too late to command the scanner")),
         ((TRIGGER, ACCEPTED, CANCEL, msgspec.structs.replace(EXPOSED, outcome="redo")), 10_900, ("redo", None)),
         ((TRIGGER, ACCEPTED, INHIBIT, msgspec.structs.replace(EXPOSED, outcome="cut")), 10_900, ("cut", None)),
         ((TRIGGER, ACCEPTED), 12_400, ("unreported", "the scanner has not said what became of it")),

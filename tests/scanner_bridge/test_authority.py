@@ -1,7 +1,7 @@
 """Each guard against a trigger, alone: one honest trigger, one thing changed, one reason."""
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gating.messages import KeepAlive, Trigger, plan_hash
+from gating.reasons import WORDS
 from scanner_bridge.authority import (
     Bound,
     Lease,
+    Reason,
     Standing,
     beam_reasons,
     judge,
@@ -228,3 +230,8 @@ def test_a_fresh_lease_for_this_beat_lets_the_command_leave() -> None:
     """The base case of the table above."""
     lease = Lease(60, 72, OPENS - 50 * MS, OPENS + 70 * MS)
     assert () == beam_reasons(72, window_of(TRIGGER, 0), lease, standing(), OPENS - 30 * MS)
+
+
+def test_every_reason_has_words_for_people() -> None:
+    """The page, the terminal and the report show words; no code is without them, and no words without a code."""
+    assert set(get_args(Reason)) == set(WORDS)

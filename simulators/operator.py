@@ -33,7 +33,7 @@ class Operator:
         """Take a message from the bus."""
         if isinstance(message, ScannerStatus):
             self._status = message
-            if message.state in OVER and self._over_at_ns is None:
+            if message.state in OVER and self._armed_at_ns is not None and self._over_at_ns is None:
                 self._over_at_ns = now_ns
         if isinstance(message, GateStatus) and message.state == "ready" and self._may_arm():
             self._armed_at_ns = now_ns

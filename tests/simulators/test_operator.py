@@ -72,7 +72,11 @@ def test_begins_the_hold_with_the_patient(operator: Operator, make_status: Calla
 
 
 def test_is_done_after_the_last_words(operator: Operator, make_status: Callable[..., ScannerStatus]) -> None:
-    """The session is over and 300 ms of reports have been heard."""
+    """The session is over and 300 ms of reports have been heard; a fault before arming is no end."""
+    operator.hear(make_status(state="fault", session=None), 1)
+    assert not operator.is_done(2 * NS_PER_S)
+    operator.hear(make_status(state="disarmed", session=None), 2 * NS_PER_S)
+    operator.hear(_gate("ready"), 2 * NS_PER_S)
     operator.hear(make_status(state="complete", session=None), 20 * NS_PER_S)
     assert not operator.is_done(20 * NS_PER_S)
     assert operator.is_done(20 * NS_PER_S + NS_PER_S)

@@ -7,7 +7,7 @@ A *booking* veto concerns one beat: the beat is held, the lease goes on.
 from dataclasses import dataclass
 
 from gating.beats import ClassifiedBeat
-from gating.leads import LeadsState
+from gating.leads import LeadsState, electrodes_of
 from gating.messages import ScannerStatus
 from gating.rhythm import RhythmJudge
 from gating.sample_clock import BlockTimes
@@ -52,7 +52,9 @@ def signal_vetoes(
     silent_ms = ms_from_ns(view.now_ns - view.times.newest_at_ns)
     if silent_ms > settings.silence_ms:
         return (f"no ECG samples for {silent_ms / 1000:.1f} s",)
-    reasons = [f"electrode {electrode} is off" for electrode in view.leads.electrodes_off if view.needed_leads]
+    # one that was off at arming already, with the leads that rest on it, is not waited for
+    needed = {electrode for lead in view.needed_leads for electrode in (*electrodes_of(lead), "RL")}
+    reasons = [f"electrode {electrode} is off" for electrode in view.leads.electrodes_off if electrode in needed]
     untrusted = [lead for lead in view.leads.leads if lead.lead in view.needed_leads and not lead.trusted]
     reasons += [f"lead {lead.lead}: {lead.reason}" for lead in untrusted]
     if not any(lead.trusted for lead in view.leads.leads):

@@ -11,7 +11,7 @@ from gating.settings import GateSettings
 from scanner_bridge.driver import Capabilities
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import BridgeSettings, PlanSettings
-from simulators.ecg_box import EcgBox, patient_source
+from simulators.ecg_box import EcgBox, Source, patient_source
 from simulators.gantry import Gantry
 from simulators.heart import TrueBeat, true_beats
 from simulators.report import BeamAt, BeatAt, ScanLog
@@ -68,12 +68,51 @@ def set_up(
     wires: int = 2,
 ) -> VirtualScan:
     """Put a scenario on the stage of virtual time; `wires` picks another draw of all delays."""
-    frontend = FRONTENDS[scenario.box.frontend]
-    signal = patient_source(scenario, frontend, hearts_beats(scenario))
+    signal = patient_source(scenario, FRONTENDS[scenario.box.frontend], hearts_beats(scenario))
+    return _stage(
+        scenario,
+        signal,
+        gate_settings(scenario),
+        capabilities,
+        faults=faults,
+        started_at_ns=started_at_ns,
+        wires=wires,
+    )
+
+
+def set_up_record(
+    record: Source,
+    name: str,
+    scenario: Scenario,
+    capabilities: Capabilities,
+    *,
+    faults: BusFaults | None = None,
+    started_at_ns: int = START_NS,
+    wires: int = 2,
+) -> VirtualScan:
+    """Put a recorded ECG on the stage in place of the patient's: the scenario gives all but the heart.
+
+    `record` must be made for the scenario's box: its leads, its flags and its rate with the drift.
+    """
+    gate = GateSettings(frontend=scenario.box.frontend, source=f"record {name}", simulated=True)
+    return _stage(scenario, record, gate, capabilities, faults=faults, started_at_ns=started_at_ns, wires=wires)
+
+
+def _stage(
+    scenario: Scenario,
+    source: Source,
+    gate: GateSettings,
+    capabilities: Capabilities,
+    *,
+    faults: BusFaults | None,
+    started_at_ns: int,
+    wires: int,
+) -> VirtualScan:
+    """Join a source of ECG with the box, the gantry, the plan and the operator of a scenario."""
     plan: AcquisitionPlan = plan_from(plan_settings(scenario))
     return VirtualScan(
-        box=EcgBox(signal, frontend, scenario.box, scenario.faults, started_at_ns),
-        gate=gate_settings(scenario),
+        box=EcgBox(source, FRONTENDS[scenario.box.frontend], scenario.box, scenario.faults, started_at_ns),
+        gate=gate,
         bridge=BridgeSettings(driver="gantry", plan=plan_settings(scenario)),
         plan=plan,
         gantry=Gantry(scenario.scanner, seed_angle_deg(scenario)),

@@ -74,6 +74,14 @@ SIGNAL_CASES = {
 }
 
 
+def test_an_electrode_that_no_needed_lead_rests_on_is_not_waited_for() -> None:
+    """A box armed on lead II alone, with LA off from the start, goes on; with LL off it does not."""
+    view = replace(GOOD, needed_leads=frozenset({"II"}), leads=_leads("I", "V1", off=("LA", "V1")))
+    assert () == signal_vetoes(view, LIMITS, CLOCK)
+    lost = replace(view, leads=_leads("I", "V1", off=("LA", "LL")))
+    assert ("electrode LL is off",) == signal_vetoes(lost, LIMITS, CLOCK)
+
+
 def test_a_good_signal_has_no_veto() -> None:
     """Nothing is vetoed when all is well."""
     assert () == signal_vetoes(GOOD, LIMITS, CLOCK)

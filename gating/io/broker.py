@@ -139,11 +139,3 @@ async def serve_until_told(
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-if __name__ == "__main__":
-    import sys
-
-    from gating.io.cli import app
-
-    app(["broker", *sys.argv[1:]], prog_name="diastole")

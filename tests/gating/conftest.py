@@ -58,7 +58,7 @@ class BrokerProcess:
 @pytest.fixture(scope="session")
 def embedded_command() -> Callable[[int], list[str]]:
     """How the embedded broker is started as a user does."""
-    return lambda port: [sys.executable, "-m", "gating.io.broker", "--port", str(port)]
+    return lambda port: [sys.executable, "-m", "diastole", "broker", "--port", str(port)]
 
 
 @pytest.fixture(scope="session")

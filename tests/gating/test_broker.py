@@ -25,7 +25,7 @@ PONG = Pong(token="t", ping_at_ns=1, gate_at_ns=2)
 def test_it_says_in_one_json_line_that_it_is_ready_and_ends_when_told() -> None:
     """Port 0 takes a free port; SIGTERM ends it with exit code 0."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gating.io.broker", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "diastole", "broker", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
         assert process.stdout is not None

@@ -28,6 +28,7 @@ LEAST_UV = 20.0  # energy of the least QRS level: about 0.15 mV of deflection (E
 BEATS = 8  # that the levels rest on
 OFFSETS = 16  # beats that a lead's offset to the reference rests on
 OUTDONE = 1.5  # so much steeper than the beat just confirmed: that one was none
+JUMP, NOTHING = 10.0, 0.5  # of a lead's QRS level
 SAME_SIGN = 2.0  # the other deflection must be so much larger to be taken for the peak
 
 # Fitted by logistic regression to 45,634 candidates on both leads of 22 MIT-BIH records, cross-validated by record.
@@ -190,6 +191,16 @@ class UsualBeat:
             swing=self._fused(np.ptp(around, axis=0)),
             quiet=float(quiet.mean()) if len(quiet) else 0.0,
         )
+
+    def is_one_sided(self, opened: int, now: int) -> bool:
+        """Tell whether one lead jumps as no heart does while another sees nothing: an electrode, not a beat."""
+        own = self._signals.rows(opened - round(0.004 * self._rate_hz), now + 1)
+        most, least = 0.0, float("inf")
+        for k, lead in enumerate(self.leads):
+            if self.weights[k] > 0:
+                ratio = float(self._signals.energy[own, k].max()) / lead.levels()[0]
+                most, least = max(most, ratio), min(least, ratio)
+        return most > JUMP and least < NOTHING
 
     def _likeness(self, r: float) -> float:
         """Give the correlation with the usual beat, over the leads, by weight; 0 while there is none."""

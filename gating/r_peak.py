@@ -248,6 +248,8 @@ class RPeakDetector:
         strength = self._signals.strength[self._signals.rows(candidate.opened, now + 1)].max()
         if strength < self._patience(candidate.opened)[1] * self._usual.threshold:
             return False
+        if self._usual.is_one_sided(candidate.opened, now):
+            return False
         return since > T_WAVE_S * self._rate_hz or self._usual.steepest(r, now) >= 0.5 * self._usual.usual_slope()
 
     def _judge(self, candidate: _Candidate, lead: int, r: float | None, now: int) -> list[RPeak]:
@@ -257,6 +259,8 @@ class RPeakDetector:
         since = 2.0 * self._rate_hz if self._usual.last_r is None else r - self._usual.last_r
         figures = self._usual.figures(candidate.opened, r, now)
         confidence = self._usual.confidence(figures, since)
+        if self._usual.is_one_sided(candidate.opened, now):
+            return self._withdraw(candidate, now)
         if since < self._refractory or confidence < BELIEVE:
             if since < self._refractory:
                 self._usual.correct(self._trusted, candidate.opened, figures, now)

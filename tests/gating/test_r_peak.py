@@ -231,7 +231,7 @@ def test_all_times_shifted_shift_all_answers() -> None:
 
 
 def test_what_a_falling_lead_did_before_its_fall_is_no_beat() -> None:
-    """Lead I jumps to the rail 40 ms before it is known: the step is not confirmed, and no beat of the others is lost."""
+    """Lead I jumps to the rail 40 ms before it is known: that is no beat, and none of the others is lost."""
     story = _story(STEADY)
     story.x[7600:, 0] = 187_500.0  # at 15.2 s, in mid-diastole
     peaks = _run(story, 4, lambda at_s: (at_s < 15.24, True, True))

@@ -78,6 +78,7 @@ class Gate:
         self._inhibited = False
         self._permit: Permit | None = None
         self._not_taken: str | None = None
+        self._armed_at_ns: int | None = None  # of the last arming taken: none is entered twice
         self._needed_leads: frozenset[str] = frozenset()
         self._sequence = 0
         self._scanner: ScannerStatus | None = None
@@ -221,7 +222,13 @@ class Gate:
     # --- permission -------------------------------------------------------------------------------------------------
 
     def _arm(self, armed: Armed) -> None:
-        """Begin a session, if it is ours and its plan is what its hash says; otherwise say why not."""
+        """Begin a session, if it is ours and its plan is what its hash says; otherwise say why not.
+
+        The same arming again (QoS 1 doubles, strangers replay) is none: the sequence would fall and a hold be lost, and
+        a session that this gate has latched off would come back.
+        """
+        if self._armed_at_ns is not None and armed.at_ns <= self._armed_at_ns:
+            return
         self._not_taken = None
         if self.settings.key_id is not None and armed.gate_key_id != self.settings.key_id:
             self._not_taken = "the bridge armed another gate; stop one of the two"
@@ -230,6 +237,7 @@ class Gate:
         if self._not_taken is not None:
             return
         trusted = () if self._leads_state is None else self._leads_state.leads
+        self._armed_at_ns = armed.at_ns
         self._permit = Permit(armed, self._sequence)
         self._needed_leads = frozenset(lead.lead for lead in trusted if lead.trusted)
         self._booking, self._session_phase, self._hold_began_at_ns = None, None, None

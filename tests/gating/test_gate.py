@@ -312,3 +312,28 @@ def test_a_status_from_before_the_arming_does_not_disarm(
     bench.hear(make_status(at_ns=bench.now_ns, state="ended", session=None))
     bench.feed(rest(ecg(R_60, 14.0), 13.0), begin=_at(13.0))
     assert [] == bench.of(KeepAlive)
+
+
+def test_a_doubled_arming_changes_nothing(armed_bench: Bench, an_armed: Armed) -> None:
+    """QoS 1 may bring `Armed` twice: the hold, the booking and the sequence that only rises are still the first's."""
+    armed_bench.feed(rest(ecg(R_60, 12.9), 12.0), begin=_at(12.0))
+    before = [m.sequence for m in armed_bench.of(KeepAlive) if isinstance(m, KeepAlive)]
+    armed_bench.said.clear()
+    armed_bench.hear(an_armed)
+    armed_bench.feed(ecg([*R_60[:13], 13.06], 13.9)[_at(12.9) :], begin=_at(12.9))
+    after = [m.sequence for m in armed_bench.of(KeepAlive) if isinstance(m, KeepAlive)]
+    assert max(before) < min(after), "the bridge would take a lower sequence for an old message"
+    assert 1 == len(armed_bench.of(Cancel)), "the window booked before is still the gate's to withdraw"
+
+
+def test_an_arming_that_is_over_is_not_entered_again(armed_bench: Bench, an_armed: Armed) -> None:
+    """The gate has latched its session off: the same `Armed` again, replayed or late, gives no lease."""
+    armed_bench.gate.lost("serial line lost", Nanoseconds(armed_bench.now_ns))
+    armed_bench.feed(ecg(R_60, 12.0), begin=_at(20.0))
+    armed_bench.said.clear()
+    armed_bench.hear(an_armed)
+    armed_bench.feed(ecg(R_60, 14.0)[_at(12.0) :], begin=_at(32.0))
+    assert [] == armed_bench.of(KeepAlive)
+    armed_bench.hear(msgspec.structs.replace(an_armed, session="s2", nonce="n2", at_ns=armed_bench.now_ns))
+    armed_bench.feed(ecg(R_60, 16.0)[_at(14.0) :], begin=_at(34.0))
+    assert {"s2"} == {m.session for m in armed_bench.of(KeepAlive) if isinstance(m, KeepAlive)}

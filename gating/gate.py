@@ -17,7 +17,7 @@ from dataclasses import replace
 from gating.beats import Beats, ClassifiedBeat
 from gating.frontends import FRONTENDS
 from gating.frontends.frontend import SampleBlock
-from gating.interlocks import BookingView, SignalView, booking_vetoes, signal_vetoes
+from gating.interlocks import NO_FIXED_RATE, BookingView, SignalView, booking_vetoes, signal_vetoes
 from gating.leads import Leads, LeadsState
 from gating.messages import (
     Armed,
@@ -55,7 +55,7 @@ class Gate:
         self._declaration = frontend.declaration
         self._decoder = frontend.decoder()
         self._clock = SampleClock(settings.sample_clock, frontend.declaration)
-        self._leads = Leads(settings.leads, frontend.declaration)
+        self._leads = Leads(settings.leads, frontend.declaration, settings.sample_clock)
         self._detector: RPeakDetector | None = None
         self._detector_shape: tuple[tuple[str, ...], float] | None = None
         self._beats = Beats(settings.rhythm)
@@ -146,7 +146,7 @@ class Gate:
         self._forget()
         self._decoder = FRONTENDS[self.settings.frontend].decoder()
         self._clock = SampleClock(self.settings.sample_clock, self._declaration)
-        self._leads = Leads(self.settings.leads, self._declaration)
+        self._leads = Leads(self.settings.leads, self._declaration, self.settings.sample_clock)
         self._times, self._leads_state, self._detector, self._detector_shape = None, None, None, None
         self._status_due_ns = None
         return (*out, *self._watch(now_ns))
@@ -243,6 +243,12 @@ class Gate:
         self._booking, self._session_phase, self._hold_began_at_ns = None, None, None
         self._inhibited = False
 
+    def _standing_reasons(self) -> tuple[str, ...]:
+        """List what keeps this gate from ever gating as it is set up, for the page."""
+        if not self._declaration.rate_exact:
+            return (NO_FIXED_RATE,)
+        return () if self._not_taken is None else (self._not_taken,)
+
     def _disarm(self) -> None:
         if self._permit is not None:
             self._sequence = self._permit.sequence
@@ -301,6 +307,7 @@ class Gate:
             irregular=rhythm.steadiness == "irregular",
             good_beats=self._good_beats,
             patient_safe=self._declaration.patient_safe,
+            rate_exact=self._declaration.rate_exact,
             scanner=scanner,
             hold_began_at_ns=self._hold_began_at_ns,
             expires_at_ns=None if isinstance(window, NoWindow) else permit.expires_at_ns(window),
@@ -367,7 +374,7 @@ class Gate:
                     patient_safe=self._declaration.patient_safe,
                     times=self._times,
                     leads=self._leads_state,
-                    signal_reasons=self._signal_reasons or ((self._not_taken,) if self._not_taken else ()),
+                    signal_reasons=self._signal_reasons or self._standing_reasons(),
                     rhythm=self._rhythm.now(now_ns),
                     last_beat=self._last_beat,
                     best_lead=self._best_lead,

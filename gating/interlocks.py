@@ -14,6 +14,8 @@ from gating.sample_clock import BlockTimes
 from gating.settings import InterlockSettings, SampleClockSettings
 from gating.units import NS_PER_S, ms_from_ns
 
+NO_FIXED_RATE = "this ECG box keeps no fixed sample rate: to be watched, not to gate on"
+
 
 @dataclass(frozen=True, slots=True)
 class SignalView:
@@ -95,6 +97,7 @@ class BookingView:
     irregular: bool
     good_beats: int  # confirmed in a row without a signal veto
     patient_safe: bool
+    rate_exact: bool
     scanner: ScannerStatus | None
     hold_began_at_ns: int | None  # on the gate's clock
     expires_at_ns: int | None  # of the trigger that would be booked
@@ -107,6 +110,8 @@ def booking_vetoes(view: BookingView, settings: InterlockSettings) -> tuple[str,
         return ("the scanner bridge is silent",)
     if not view.scanner.simulated and not view.patient_safe:
         reasons.append("this ECG box is not fit for a person, and the scanner is real")
+    if not view.rate_exact:
+        reasons.append(NO_FIXED_RATE)
     if view.scanner.control == "none":
         reasons.append(f"driver {view.scanner.driver} controls nothing")
     if view.good_beats < settings.min_beats:

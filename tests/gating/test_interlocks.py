@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gating.beats import ClassifiedBeat
-from gating.interlocks import BookingView, SignalView, booking_vetoes, signal_vetoes, standstill_after_s
+from gating.interlocks import NO_FIXED_RATE, BookingView, SignalView, booking_vetoes, signal_vetoes, standstill_after_s
 from gating.leads import LeadsState, LeadState
 from gating.messages import AcquisitionPlan, ScannerStatus, decode, encode, plan_hash
 from gating.rhythm import RhythmJudge
@@ -120,6 +120,7 @@ def bookable(make_status: Callable[..., ScannerStatus]) -> BookingView:
         irregular=False,
         good_beats=10,
         patient_safe=False,
+        rate_exact=True,
         scanner=make_status(),
         hold_began_at_ns=NOW_NS - 5 * NS_PER_S,
         expires_at_ns=NOW_NS + 200 * NS_PER_MS,
@@ -143,6 +144,7 @@ def test_each_fault_of_a_beat_is_vetoed_in_words(
         "this ECG box is not fit for a person, and the scanner is real": replace(
             bookable, scanner=make_status(simulated=False)
         ),
+        NO_FIXED_RATE: replace(bookable, rate_exact=False),
         "driver gantry controls nothing": replace(bookable, scanner=make_status(control="none")),
         "7 of 8 good beats seen": replace(bookable, good_beats=7),
         "the breath-hold has not begun": replace(bookable, hold_began_at_ns=None),

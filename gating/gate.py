@@ -39,7 +39,7 @@ from gating.rhythm import RhythmJudge
 from gating.sample_clock import BlockTimes, SampleClock
 from gating.settings import GateSettings
 from gating.status import LineHealth, Strip, gate_status
-from gating.trigger import Booking, Permit
+from gating.trigger import Booking, Permit, overtaken
 from gating.units import NS_PER_S, Nanoseconds, ns_from_ms
 from gating.window import NoWindow, place
 
@@ -118,7 +118,7 @@ class Gate:
                 self._settle(message.sequence, message.at_ns)
             case ExposureReport():
                 self._settle(message.sequence, message.at_ns)
-            case ScannerStatus() if self._scanner is None or message.at_ns >= self._scanner.at_ns:
+            case ScannerStatus() if self._scanner is None or not overtaken(message, self._scanner):
                 self._scanner = message
                 permit = self._permit
                 # a status from before the arming may overtake: only a later one tells of another session

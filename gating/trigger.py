@@ -6,11 +6,22 @@ permission, so that the nonce and the rising sequence cannot be forgotten anywhe
 
 from dataclasses import dataclass
 
-from gating.messages import Armed, Cancel, Inhibit, KeepAlive, Trigger
+from gating.messages import Armed, Cancel, Inhibit, KeepAlive, ScannerStatus, Trigger
 from gating.prediction import Prediction
 from gating.settings import InterlockSettings, WindowSettings
-from gating.units import ns_from_ms
+from gating.units import NS_PER_S, ns_from_ms
 from gating.window import Window
+
+RESTART_NS = 5 * NS_PER_S  # a bridge's clock so far back is the clock of a host that was started anew
+
+
+def overtaken(status: ScannerStatus, latest: ScannerStatus) -> bool:
+    """Tell whether a status is older than the latest one, by the bridge's own clock.
+
+    `at_ns` is on our clock as the bridge knows it, and jumps when it comes to know it better.
+    """
+    later_ns = (status.at_ns - status.clock_offset_ns) - (latest.at_ns - latest.clock_offset_ns)
+    return -RESTART_NS < later_ns < 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,16 +58,17 @@ class PeerClock:
         return measured.doubt_ns + (now_ns - measured.at_ns) * DRIFT_PPM // 1_000_000
 
     def estimate(self, now_ns: int) -> tuple[int, int | None]:
-        """Give offset and uncertainty in ns; uncertainty None when nothing fresh was measured.
+        """Give offset and uncertainty in ns; uncertainty None, with the last offset known, if none was measured lately.
 
         An offset within its own doubt cannot be told from one clock for both, which is what one host has: it counts
         as zero, so that no instant moves by the jitter of a measurement, and is added to the doubt.
         """
         fresh = [one for one in self._measured if now_ns - one.at_ns <= self._fresh_ns]
-        if not fresh:
+        known = fresh or self._measured  # what is told must not jump to another clock because a gate falls silent
+        if not known:
             return (0, None)
-        best = min(fresh, key=lambda one: self._doubt_ns(one, now_ns))
+        best = min(known, key=lambda one: self._doubt_ns(one, now_ns))
         doubt_ns = self._doubt_ns(best, now_ns)
-        if abs(best.offset_ns) <= doubt_ns:
-            return (0, doubt_ns + abs(best.offset_ns))
-        return (best.offset_ns, doubt_ns)
+        one_clock = abs(best.offset_ns) <= doubt_ns
+        offset_ns = 0 if one_clock else best.offset_ns
+        return (offset_ns, doubt_ns + abs(best.offset_ns - offset_ns) if fresh else None)

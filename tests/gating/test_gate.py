@@ -337,3 +337,28 @@ def test_an_arming_that_is_over_is_not_entered_again(armed_bench: Bench, an_arme
     armed_bench.hear(msgspec.structs.replace(an_armed, session="s2", nonce="n2", at_ns=armed_bench.now_ns))
     armed_bench.feed(ecg(R_60, 16.0)[_at(14.0) :], begin=_at(34.0))
     assert {"s2"} == {m.session for m in armed_bench.of(KeepAlive) if isinstance(m, KeepAlive)}
+
+
+def test_a_status_from_before_the_clocks_were_known_does_not_silence_later_ones(
+    an_armed: Armed, make_status: Callable[..., ScannerStatus]
+) -> None:
+    """A bridge on a host that is up for longer: before the first Pong its status bears its own clock, far ahead."""
+    ahead_ns = 10**15
+    bench = Bench()
+    bench.hear(make_status(at_ns=START_NS + ahead_ns, state="disarmed", session=None, clock_uncertainty_ns=None))
+    bench.feed(ecg(R_60, 12.0))
+    bench.hear(make_status(at_ns=bench.now_ns, clock_offset_ns=-ahead_ns))
+    bench.hear(an_armed)
+    bench.hear(BreathHold(session="s1", began_at_ns=START_NS + 8 * NS_PER_S, limit_s=20.0))
+    bench.feed(rest(ecg(R_60, 14.0), 12.0), begin=_at(12.0))
+    assert 1 == len(bench.of(Trigger))
+
+
+def test_a_status_that_was_overtaken_is_not_taken_for_the_newest(
+    armed_bench: Bench, make_status: Callable[..., ScannerStatus]
+) -> None:
+    """Ordered by the bridge's own clock, so that a measured offset that falls in between does not turn them round."""
+    armed_bench.hear(make_status(at_ns=armed_bench.now_ns + NS_PER_MS, state="moving", clock_offset_ns=-NS_PER_S))
+    armed_bench.hear(make_status(at_ns=armed_bench.now_ns + 2 * NS_PER_MS, clock_offset_ns=-NS_PER_S + 5 * NS_PER_MS))
+    armed_bench.feed(rest(ecg(R_60, 14.0), 12.0), begin=_at(12.0))
+    assert [] == armed_bench.of(Trigger)

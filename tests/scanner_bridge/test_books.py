@@ -47,6 +47,13 @@ def test_an_old_measurement_is_none() -> None:
     assert clock.estimate(4 * S + 3 * MS)[1] is None
 
 
+def test_an_offset_that_grew_old_is_still_the_best_guess() -> None:
+    """A gate that is silent for a while: nothing is permitted, but what is told is not suddenly on another clock."""
+    clock = PeerClock(3.0)
+    answer(clock, "a", 1 * S, 0, 0, -(10**15))
+    assert (-(10**15), None) == clock.estimate(9 * S)
+
+
 def test_a_stepped_clock_forgets_what_was_measured_before() -> None:
     """A suspended host comes back with another offset: only the new one counts (hazards.md T4)."""
     clock = PeerClock(3.0)

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simulators.gantry import BeamTruth
-
 from gating.messages import (
     AcquisitionPlan,
     Armed,
@@ -25,6 +23,7 @@ from gating.messages import (
     Trigger,
     plan_hash,
 )
+from simulators.gantry import BeamTruth
 from simulators.virtual_scan import Passed
 
 MS = 1_000_000
@@ -41,6 +40,7 @@ class Case:
     beams: Sequence[BeamTruth]
     true_r_ns: Sequence[int]
     ecg_lost_ns: tuple[tuple[int, int | None, int], ...] = ()  # from, until, and the time allowed to notice
+    clock_doubt_ns: int = 0  # two hosts: what the bridge may be wrong about the gate's clock, at most 10 ms
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def violations(case: Case) -> list[str]:
     used: Counter[int] = Counter()
     for beam in case.beams:
         name = f"beam of step {beam.step}, attempt {beam.attempt} at {beam.on_at_ns / MS:.1f} ms"
-        permits = _permits(beam, triggers, armed, case.plan)
+        permits = _permits(beam, triggers, armed, case)
         if len(permits) != 1:
             found.append(f"I1: {name}: {len(permits)} triggers permit it")
             continue
@@ -96,7 +96,7 @@ def _pair(told: Told) -> tuple[tuple[int, ...], tuple[Message, ...]]:
     return told.at_ns, told.messages
 
 
-def _permits(beam: BeamTruth, triggers: Told, armed: Told, plan: AcquisitionPlan) -> list[Trigger]:
+def _permits(beam: BeamTruth, triggers: Told, armed: Told, case: Case) -> list[Trigger]:
     """List the distinct triggers that permit this beam: its session, plan, step and attempt, open at that instant."""
     sessions = [one for one in armed.until(beam.on_at_ns) if isinstance(one, Armed)]
     if not sessions:
@@ -106,9 +106,9 @@ def _permits(beam: BeamTruth, triggers: Told, armed: Told, plan: AcquisitionPlan
     for at_ns, one in zip(*_pair(triggers), strict=True):
         if not isinstance(one, Trigger) or at_ns > one.expires_at_ns:
             continue
-        mine = (one.session, one.nonce, one.plan_hash) == (current.session, current.nonce, plan_hash(plan))
+        mine = (one.session, one.nonce, one.plan_hash) == (current.session, current.nonce, plan_hash(case.plan))
         here = (one.step, one.attempt) == (beam.step, beam.attempt)
-        if mine and here and one.opens_at_ns <= beam.on_at_ns < one.closes_at_ns:
+        if mine and here and one.opens_at_ns - case.clock_doubt_ns <= beam.on_at_ns < one.closes_at_ns:
             permits[one.sequence] = one
     return list(permits.values())
 
@@ -125,7 +125,7 @@ def _judge_beam(
     """List the laws that one beam breaks."""
     broken = []
     on_ns, off_ns = beam.on_at_ns, beam.off_at_ns
-    if on_ns > trigger.latest_open_at_ns:
+    if on_ns > trigger.latest_open_at_ns + case.clock_doubt_ns:
         broken.append("I1: began after its latest instant")
     if off_ns > trigger.closes_at_ns + END_SLACK_NS or off_ns - on_ns > case.plan.max_exposure_ms * MS + END_SLACK_NS:
         broken.append("I3: too long")
@@ -150,7 +150,7 @@ def _judge_beam(
     began = [one for one in holds.until(on_ns) if isinstance(one, BreathHold)]
     if not began or began[-1].ended_at_ns is not None:
         broken.append("I9: outside a breath-hold")
-    elif on_ns < began[-1].began_at_ns + case.plan.settle_s * 1000 * MS:
+    elif on_ns < began[-1].began_at_ns + case.plan.settle_s * 1000 * MS - case.clock_doubt_ns:
         broken.append("I9: before the heart rate settled")
     return broken
 

@@ -6,10 +6,11 @@ is the operator, and hears the bus like anybody. After the scan it ends them, an
 
 import asyncio
 import contextlib
+import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -39,6 +40,7 @@ T = TypeVar("T")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 UNHEARD = (KeepAlive, EcgBlock, Ping, Pong)  # of no use to the report
 SITE = "demo"
+BROKER_S = 3.0  # for a broker to take a connection
 EXAMPLE = "Example: diastole demo --scenario pvc --seed 7 --out out/pvc"
 
 
@@ -86,8 +88,10 @@ def demo(
         stay=stay,
         page=not no_page,
     )
-    console = Console(highlight=False, quiet=json)
-    report = asyncio.run(run_demo(options, console.print))
+    console = Console(highlight=False, markup=False, soft_wrap=True, quiet=json)
+    report = asyncio.run(_until_told(run_demo(options, console.print)))
+    if report is None:
+        raise PeerError(f"The demo was stopped; what was recorded so far is kept in {options.out}.")
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     raise typer.Exit(0 if report["complete"] and report["agatston"]["total"] is not None else 1)  # type: ignore[index]  # JSON
@@ -95,9 +99,21 @@ def demo(
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise SettingsError(f"--broker takes HOST:PORT, not {text!r}; e.g. --broker 127.0.0.1:1883.")
     return host, int(port)
+
+
+async def _until_told(work: Coroutine[None, None, T]) -> T | None:
+    """Run something to its end, or until Ctrl-C or SIGTERM: then it ends what it began, and this gives None."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # once: a second Ctrl-C must not break off the ending itself
+        asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancelling() or task.cancel())
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
 
 
 async def run_demo(options: Options, say: Callable[[str], None]) -> dict[str, object]:
@@ -114,7 +130,7 @@ async def run_demo(options: Options, say: Callable[[str], None]) -> dict[str, ob
             for line in summary(report, options.out):
                 say(line)
             if options.stay:
-                say(f"The page stays at {house.page_address}; Ctrl-C ends it.")
+                say(f"The page stays at {house.page_address}; Ctrl-C ends it." if options.page else "Ctrl-C ends it.")
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.Event().wait()
     return report
@@ -147,6 +163,7 @@ class House:
             self._say(f"broker  embedded, at 127.0.0.1:{port}")
         else:
             self._mqtt = MqttSettings(host=options.broker[0], port=options.broker[1])
+            await _see_broker(*options.broker)
             self._say(f"broker  {options.broker[0]}:{options.broker[1]}")
         gantry = await self._start_gantry()
         self._say(f"gantry  simulated, at 127.0.0.1:{gantry}")
@@ -280,6 +297,19 @@ def _json_lines(path: Path, kind: type[T]) -> list[T]:
     if not path.exists():
         return []
     return [msgspec.json.decode(line, type=kind) for line in path.read_bytes().splitlines() if line.strip()]
+
+
+async def _see_broker(host: str, port: int) -> None:
+    """Look whether anybody listens there before a patient is made to hold the breath for nothing."""
+    try:
+        async with asyncio.timeout(BROKER_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError as error:
+        why = error.strerror or "no answer"
+        raise PeerError(f"No MQTT broker answers at {host}:{port} ({why}); start it, or leave --broker out.") from error
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def free_port() -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -10,11 +9,13 @@ from typing import Self
 
 import msgspec
 
-from gating.errors import DeviceError
+from gating.errors import DeviceError, DiastoleError, SettingsError
 
 START_S = 40.0  # for one process to say that it is ready, on a busy machine
-STOP_S = 5.0
+STOP_S = 5.0  # for all of them together
+STOP_ONE_S = 2.0  # before the next one is asked
 LINE_LIMIT = 1 << 16
+WRONG_INPUT = 2  # the exit code of a command that was given wrong settings or input
 
 
 class Processes:
@@ -80,22 +81,33 @@ class Processes:
         except TimeoutError as error:
             text = f"The process {name} did not come up in {START_S:.0f} s; its output is in {self._folder}."
             raise DeviceError(text) from error
-        raise DeviceError(f"The process {name} ended at once: {last or 'no word'}. Its output is in {self._folder}.")
+        raise await self._why_ended(name, last)
+
+    async def _why_ended(self, name: str, last: str) -> DiastoleError:
+        """Turn the last words of a process into an error; one that refused its input has said all in one sentence."""
+        process = next(process for known, process in self._running if known == name)
+        sentence = last.partition(": ")[2] if last.startswith("diastole ") else ""
+        if sentence and await process.wait() == WRONG_INPUT:
+            return SettingsError(sentence)
+        words = (sentence or last or "no word").rstrip(".")
+        return DeviceError(f"The process {name} ended at once: {words}. Its output is in {self._folder}.")
 
     def ended(self) -> str | None:
         """Name a process that has ended by itself."""
         return next((name for name, process in self._running if process.returncode is not None), None)
 
     async def stop(self) -> None:
-        """Ask each to end, the last started first, and kill what does not."""
+        """Ask each to end, the last started first, and kill what has not ended within `STOP_S`."""
+        now_s = asyncio.get_running_loop().time
+        deadline_s = now_s() + STOP_S
         for _, process in reversed(self._running):
             if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    await asyncio.wait_for(process.wait(), STOP_S)
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
+                process.terminate()
+                await _ended(process, min(STOP_ONE_S, deadline_s - now_s()))
+        for _, process in self._running:
+            if not await _ended(process, deadline_s - now_s()):
+                process.kill()
+                await process.wait()
         self._running.clear()
         for reader in self._readers:
             await reader
@@ -114,3 +126,11 @@ class Processes:
         if lines.full():
             lines.get_nowait()
         lines.put_nowait("")
+
+
+async def _ended(process: asyncio.subprocess.Process, seconds: float) -> bool:
+    """Wait so long for a process to end; tells whether it has."""
+    if process.returncode is None and seconds > 0:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), seconds)
+    return process.returncode is not None

@@ -17,6 +17,8 @@ from gating.messages import (
 )
 from gating.reasons import in_words
 
+PASSING = frozenset({"moving", "armed", "booked", "exposing"})  # each step goes through all four: its report tells it
+
 
 class Teller:
     """Tells what is new; the same thing is said once."""
@@ -32,7 +34,7 @@ class Teller:
                 rate = "--" if message.heart_rate_bpm is None else f"{message.heart_rate_bpm:.0f} bpm"
                 why = message.reasons[0] if message.reasons else ""
                 self._news("gate", f"gate    {message.advice.upper():<5} {rate}", f"  {why}", key=message.advice)
-            case ScannerStatus():
+            case ScannerStatus() if message.state not in PASSING:
                 why = f": {in_words(message.reasons[0])}" if message.reasons else ""
                 self._news("scanner", f"scanner {message.state}", why, key=message.state)
             case Armed():
@@ -79,7 +81,7 @@ def summary(report: Mapping[str, object], out: Path) -> list[str]:
         beside = "the truth is 0" if error is None else f"{error:+.1f} % by motion"
         lines.append(f"Agatston {agatston['total']:.0f} ({parts}); held still {frozen['total']:.0f}: {beside}")
     else:
-        lines.append(f"No total: the scan did not complete, steps {report['steps_missing']} are missing.")
+        lines.append(f"No total: {_missing(report)}")
     if isinstance(dose, dict):
         lines.append(
             f"Dose     CTDIvol {dose['ctdivol_mgy']:.2f} mGy, DLP {dose['dlp_mgycm']:.1f} mGy cm, "
@@ -90,5 +92,18 @@ def summary(report: Mapping[str, object], out: Path) -> list[str]:
             f"Latency  confirming sample to accepted trigger: median {latency['median']:.1f} ms, "
             f"max {latency['max']:.1f} ms, n = {latency['n']}"
         )
-    lines.append(f"Results  {out}/report.html, report.json, slices/, labels.seg.dcm, truth/")
+    slices = "slices/, labels.seg.dcm, " if report["exposures"] else ""
+    lines.append(f"Results  {out}/report.html, report.json, {slices}truth/")
     return lines
+
+
+def _missing(report: Mapping[str, object]) -> str:
+    """Say which steps are missing, counted from 1 as everywhere else, and how it ended."""
+    steps, ended = report["steps_missing"], report["ended"]
+    if not isinstance(steps, list) or not steps:
+        return "the series could not be scored; report.json says why."
+    which = ", ".join(str(step + 1) for step in steps)
+    text = f"the scan did not complete, {'step' if len(steps) == 1 else 'steps'} {which} missing."
+    if isinstance(ended, dict) and ended["reasons"]:
+        text += f" Last word of the scanner: {ended['state']}, {_words(tuple(ended['reasons']))}."
+    return text

@@ -12,6 +12,7 @@ The lease: while the session is armed and no signal veto stands, each block rene
 R-peak only. A signal veto inhibits at once; the lease comes back after `min_beats` good beats, never by itself.
 """
 
+from collections import deque
 from dataclasses import replace
 
 from gating.beats import Beats, ClassifiedBeat
@@ -44,6 +45,7 @@ from gating.units import NS_PER_S, Nanoseconds, ns_from_ms
 from gating.window import NoWindow, place
 
 STATUS_EVERY_NS = ns_from_ms(250)
+PINGS = 16  # remembered, each to be answered once: two answers to one ping are two gates
 
 
 class Gate:
@@ -80,6 +82,7 @@ class Gate:
         self._not_taken: str | None = None
         self._armed_at_ns: int | None = None  # of the last arming taken: none is entered twice
         self._needed_leads: frozenset[str] = frozenset()
+        self._pinged: deque[str] = deque(maxlen=PINGS)
         self._sequence = 0
         self._scanner: ScannerStatus | None = None
         self._hold_began_at_ns: int | None = None
@@ -108,7 +111,8 @@ class Gate:
     def hear(self, message: Message, now_ns: Nanoseconds) -> tuple[Message, ...]:
         """Take a message whose signature the bus has checked."""
         match message:
-            case Ping():
+            case Ping() if message.token not in self._pinged:
+                self._pinged.append(message.token)
                 return (Pong(token=message.token, ping_at_ns=message.at_ns, gate_at_ns=now_ns),)
             case Armed():
                 self._arm(message)

@@ -86,7 +86,7 @@ class Desk:
         self._rate = Rate(settings.limits.messages_per_s)
         self._audit_rate = Rate(settings.limits.messages_per_s)
         self._clock = PeerClock(settings.limits.clock_fresh_s)
-        self._gates_heard: dict[str, int] = {}  # bounded by the number of gate keys
+        self._gates_heard: dict[str, int] = {}  # bounded by twice the number of gate keys
         self.state: SessionState = "disarmed"
         self._reasons: tuple[str, ...] = ("restart",)
         self._ready = False

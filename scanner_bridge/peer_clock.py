@@ -26,6 +26,9 @@ class PeerClock:
     def __init__(self, fresh_s: float) -> None:
         self._fresh_ns = round(fresh_s * NS_PER_S)
         self._pings: OrderedDict[str, int] = OrderedDict()
+        self._answered: OrderedDict[str, int] = (
+            OrderedDict()
+        )  # the gate's clock in the answer to each of the last pings
         self._measured: deque[Measurement] = deque(maxlen=REMEMBERED)
 
     def ping(self, token: str, now_ns: int) -> Ping:
@@ -40,12 +43,19 @@ class PeerClock:
         sent_ns = self._pings.pop(pong.token, None)
         if sent_ns is None or sent_ns != pong.ping_at_ns:
             return False
+        self._answered[pong.token] = pong.gate_at_ns
+        if len(self._answered) > OUTSTANDING:
+            self._answered.popitem(last=False)
         doubt_ns = (now_ns - sent_ns + 1) // 2
         newest = Measurement(pong.gate_at_ns - (sent_ns + now_ns) // 2, doubt_ns, now_ns)
         if self._measured and not self._agrees(newest):
             self._measured.clear()  # one of the clocks stepped: what was measured before is about another clock
         self._measured.append(newest)
         return True
+
+    def contradicts(self, pong: Pong) -> bool:
+        """Tell whether a ping that was answered got another answer: a gate answers once, so these are two gates."""
+        return self._answered.get(pong.token, pong.gate_at_ns) != pong.gate_at_ns
 
     def _agrees(self, newest: Measurement) -> bool:
         """Tell whether a measurement can be about the same clock as the ones before."""

@@ -317,7 +317,10 @@ class Session(Exposures):
             self._count("unsigned" if said.key_id is None else "wrong-role" if known else "unknown-key")
             return
         self._gates_heard[said.key_id] = self._now_ns
-        if self._bound is not None and said.key_id != self._bound.gate_key_id:
+        twin = self._clock.contradicts(said.message)
+        if twin:  # a spare gate has a copy of the keys: only its second answer to one ping tells it from ours
+            self._gates_heard[f"{said.key_id} twice"] = self._now_ns
+        if self._bound is not None and (twin or said.key_id != self._bound.gate_key_id):
             self._end("ended", ("second-gate",))
         elif not self._clock.pong(said.message, self._now_ns):
             self._count("replayed")

@@ -362,3 +362,11 @@ def test_a_status_that_was_overtaken_is_not_taken_for_the_newest(
     armed_bench.hear(make_status(at_ns=armed_bench.now_ns + 2 * NS_PER_MS, clock_offset_ns=-NS_PER_S + 5 * NS_PER_MS))
     armed_bench.feed(rest(ecg(R_60, 14.0), 12.0), begin=_at(12.0))
     assert [] == armed_bench.of(Trigger)
+
+
+def test_a_doubled_ping_is_answered_once() -> None:
+    """Two answers to one ping are how a bridge knows two gates that share a key: one gate must never look like it."""
+    gate = Gate(GateSettings())
+    answers = [gate.hear(Ping(token=token, at_ns=5), Nanoseconds(now)) for token, now in (("t", 7), ("t", 8), ("u", 9))]
+    pongs = [[m.token for m in out if isinstance(m, Pong)] for out in answers]
+    assert [["t"], [], ["u"]] == pongs

@@ -63,6 +63,7 @@ class Rig:
         self.records: list[dict[str, object]] = []
         self.commands: list[tuple[int, ScannerCommand]] = []
         self.truth: list[BeamTruth] = []
+        self.last_pong: Pong | None = None
         self.forgotten_acks = False  # the scanner's words are lost
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._count = itertools.count()
@@ -126,7 +127,8 @@ class Rig:
     def _pong(self, ping: Ping) -> None:
         """Answer a ping on the gate's clock."""
         gate_ns = self.now_ns - self.pong_delay_ns // 2 + self.gate_offset_ns
-        self.hear(Pong(token=ping.token, ping_at_ns=ping.at_ns, gate_at_ns=gate_ns))
+        self.last_pong = Pong(token=ping.token, ping_at_ns=ping.at_ns, gate_at_ns=gate_ns)
+        self.hear(self.last_pong)
 
     def _durable(self, number: int) -> None:
         """Let the disk be done."""

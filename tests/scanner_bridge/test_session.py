@@ -235,6 +235,22 @@ def test_a_second_gate_key_ends_the_session_for_both(armed_rig: Rig) -> None:
     assert ("ended", ("second-gate",)) == (armed_rig.state(), armed_rig.status.reasons)
 
 
+def test_two_gates_with_one_key_end_the_session_and_cannot_be_armed(armed_rig: Rig) -> None:
+    """A spare gate with a copy of the keys looks like ours in all but this: one ping gets two different answers."""
+    armed_rig.run_for(600 * MS)
+    pong = armed_rig.last_pong
+    assert pong is not None
+    armed_rig.hear(pong)
+    assert "armed" == armed_rig.state(), "the same answer twice is a doubled message"
+    armed_rig.hear(replaced(pong, gate_at_ns=pong.gate_at_ns + 1))
+    assert ("ended", ("second-gate",)) == (armed_rig.state(), armed_rig.status.reasons)
+    armed_rig.ask("arm")
+    assert ("two-gates",) == armed_rig.status.reasons
+    armed_rig.run_for(6 * S)
+    armed_rig.ask("arm")
+    assert "armed" == armed_rig.state(), "the spare has gone"
+
+
 # --- the lease ---
 
 

@@ -308,13 +308,13 @@ def lease_of(message: KeepAlive, standing: Standing, now_ns: int) -> Lease | Rea
 def beam_reasons(beat: int, window: Window, lease: Lease | None, standing: Standing, now_ns: int) -> tuple[Reason, ...]:
     """List why the command of an accepted trigger may not leave at this instant; the last check before the beam."""
     reasons: list[Reason] = clock_reasons(standing)
-    if now_ns > window.opens_at_ns - lead_ns(standing.capabilities, standing.limits):
+    if now_ns > min(window.opens_at_ns - lead_ns(standing.capabilities, standing.limits), window.expires_at_ns):
         reasons.append("late")
     if standing.table_settled_at_ns is None:
         reasons.append("table")
     if standing.hold_began_at_ns is None:
         reasons.append("no-hold")
-    if lease is None or lease.good_until_ns < window.opens_at_ns:
+    if lease is None or lease.good_until_ns < window.latest_open_at_ns:
         reasons.append("lease")
     elif lease.beat != beat:
         reasons.append("other-beat")

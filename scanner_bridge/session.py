@@ -303,7 +303,8 @@ class Session(Exposures):
         if inhibit.latched:
             self._end("ended", ("latched-inhibit", *inhibit.reasons))
             return
-        self._inhibited_by, self._lease = inhibit.sequence, None
+        self._inhibited_by = max(inhibit.sequence, self._inhibited_by or 0)  # they come in any order
+        self._lease = None
         self._reasons = clipped(inhibit.reasons)
         if self._booking is not None:
             self._withdraw(("inhibited", *inhibit.reasons))

@@ -209,7 +209,8 @@ class Rig:
         """Send an honest trigger for the next beat; gives the answer."""
         self.beat += 1
         self.keep_alive()
-        self.hear(self.trigger(**fields))
+        self.last_trigger = self.trigger(**fields)
+        self.hear(self.last_trigger)
         answer: TriggerAnswer = self.last(TriggerAnswer)
         return answer
 

@@ -207,9 +207,9 @@ def test_a_sample_from_the_future_gives_no_lease() -> None:
 
 BEAM: dict[str, tuple[dict[str, Any], Lease | None, int, str]] = {
     "no lease": ({}, None, 0, "lease"),
-    "lease ends before opening": ({}, Lease(60, 72, OPENS - 130 * MS, OPENS - 1), 0, "lease"),
+    "lease ends before the latest opening": ({}, Lease(60, 72, OPENS - 115 * MS, OPENS + 5 * MS - 1), 0, "lease"),
     "lease of the next beat": ({}, Lease(60, 73, OPENS - 50 * MS, OPENS + 70 * MS), 0, "other-beat"),
-    "samples 101 ms old": ({}, Lease(60, 72, OPENS - 131 * MS, OPENS), 0, "old-samples"),
+    "samples 101 ms old": ({}, Lease(60, 72, OPENS - 131 * MS, OPENS + 5 * MS), 0, "old-samples"),
     "command would be late": ({}, Lease(60, 72, OPENS - 50 * MS, OPENS + 70 * MS), 11, "late"),
     "table moved": ({"table_settled_at_ns": None}, Lease(60, 72, OPENS - 50 * MS, OPENS), 0, "table"),
     "hold over": ({"hold_began_at_ns": None}, Lease(60, 72, OPENS - 50 * MS, OPENS), 0, "no-hold"),

@@ -52,10 +52,10 @@ def test_a_whole_scan_exposes_every_step_once_and_completes(armed_rig: Rig) -> N
 
 
 def test_the_command_leaves_late_and_the_intent_is_durable_first(armed_rig: Rig) -> None:
-    """The Expose leaves lead + 10 ms before opening; its intent was in the log before."""
+    """The Expose leaves lead + margin before opening; its intent was in the log before."""
     armed_rig.expose()
     sent_at_ns, expose = next((at, command) for at, command in armed_rig.commands if command in armed_rig.exposes)
-    assert 30 * MS == expose.opens_at_ns - sent_at_ns
+    assert 40 * MS == expose.opens_at_ns - sent_at_ns
     kinds = [record["what"] for record in armed_rig.records]
     assert kinds.index("intent") < kinds.index("command") < kinds.index("beam-on") < kinds.index("exposure")
 
@@ -286,6 +286,29 @@ def test_the_next_beat_between_command_and_opening_stops_the_scanner(armed_rig: 
     assert [] == armed_rig.truth
 
 
+def test_the_lease_must_last_until_the_latest_opening(armed_rig: Rig) -> None:
+    """Nothing begins after `good_until`, not even a beam that the scanner begins late but in time for its window."""
+    armed_rig.book()
+    armed_rig.alive = False
+    armed_rig.run_for(370 * MS)
+    opens_at_ns = armed_rig.last_trigger.opens_at_ns
+    armed_rig.keep_alive(newest_sample_at_ns=armed_rig.now_ns, good_until_ns=opens_at_ns + 1 * MS)
+    armed_rig.run_for(300 * MS)
+    assert ("missed", ("lease",)) == (armed_rig.last(ExposureReport).outcome, armed_rig.last(ExposureReport).reasons)
+    assert [] == armed_rig.exposes
+
+
+def test_a_command_does_not_leave_after_the_gates_own_expiry(armed_rig: Rig) -> None:
+    """The gate may expire its trigger earlier than the driver's lead would: the tighter limit counts."""
+    gate_now = armed_rig.now_ns
+    armed_rig.book(expires_at_ns=gate_now + 300 * MS)
+    armed_rig.alive = False
+    armed_rig.run_for(299 * MS)
+    armed_rig.now_ns += 5 * MS  # the timer is late
+    armed_rig.keep_alive()
+    assert [] == armed_rig.exposes
+
+
 def test_a_late_keep_alive_still_saves_the_beat(armed_rig: Rig) -> None:
     """The lease is judged until the last instant at which the command may leave."""
     armed_rig.book()
@@ -369,6 +392,17 @@ def test_an_old_keep_alive_does_not_lift_an_inhibit(armed_rig: Rig) -> None:
     armed_rig.alive = False
     held_back = armed_rig.permission()
     armed_rig.inhibit(latched=False)
+    newest = armed_rig.now_ns - 10 * MS
+    armed_rig.hear(KeepAlive(**held_back, beat=10, newest_sample_at_ns=newest, good_until_ns=newest + 120 * MS))
+    assert "inhibited" == armed_rig.state()
+
+
+def test_an_old_inhibit_does_not_weaken_the_one_that_stands(armed_rig: Rig) -> None:
+    """Delivered in any order, the highest inhibit counts: no lease between the two lifts it."""
+    armed_rig.alive = False
+    first, held_back = armed_rig.permission(), armed_rig.permission()
+    armed_rig.inhibit(latched=False)
+    armed_rig.inhibit(latched=False, **first)
     newest = armed_rig.now_ns - 10 * MS
     armed_rig.hear(KeepAlive(**held_back, beat=10, newest_sample_at_ns=newest, good_until_ns=newest + 120 * MS))
     assert "inhibited" == armed_rig.state()

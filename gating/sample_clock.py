@@ -47,7 +47,8 @@ class SampleClock:
         self._nominal_ns = NS_PER_S / declaration.rate_hz
         self._constant_ns = declaration.filter_delay_ns + declaration.link_floor_ns
         self._wraps_at = declaration.counter_wraps_at
-        self._bins: deque[tuple[int, int, int]] = deque()  # (bin, index, arrival): the lowest of each bin
+        # (bin, index, arrival): the lowest of each bin; the window empties it long before its bound
+        self._bins: deque[tuple[int, int, int]] = deque(maxlen=4096)
         self._origin = (0, 0)  # index and arrival that the line is reckoned from
         self._offset_ns = 0.0  # of the line at the origin
         self._slope = 0.0  # relative: 1e-6 is 1 ppm slow

@@ -228,22 +228,23 @@ class Gate:
     def _arm(self, armed: Armed) -> None:
         """Begin a session, if it is ours and its plan is what its hash says; otherwise say why not.
 
-        The same arming again (QoS 1 doubles, strangers replay) is none: the sequence would fall and a hold be lost, and
-        a session that this gate has latched off would come back.
+        The same arming again is none: the sequence would fall, and a session that was latched off would come back.
         """
         if self._armed_at_ns is not None and armed.at_ns <= self._armed_at_ns:
             return
+        leads = () if self._leads_state is None else self._leads_state.leads
+        needed = frozenset(lead.lead for lead in leads if lead.trusted)
         self._not_taken = None
         if self.settings.key_id is not None and armed.gate_key_id != self.settings.key_id:
             self._not_taken = "the bridge armed another gate; stop one of the two"
         elif armed.plan_hash != plan_hash(armed.plan):
             self._not_taken = "the plan is not what its hash says; bridge and gate differ in their version"
+        elif not needed:
+            self._not_taken = "armed before a lead could be trusted; arm again"
         if self._not_taken is not None:
             return
-        trusted = () if self._leads_state is None else self._leads_state.leads
-        self._armed_at_ns = armed.at_ns
+        self._armed_at_ns, self._needed_leads = armed.at_ns, needed
         self._permit = Permit(armed, self._sequence)
-        self._needed_leads = frozenset(lead.lead for lead in trusted if lead.trusted)
         self._booking, self._session_phase, self._hold_began_at_ns = None, None, None
         self._inhibited = False
 

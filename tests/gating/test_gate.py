@@ -370,3 +370,30 @@ def test_a_doubled_ping_is_answered_once() -> None:
     answers = [gate.hear(Ping(token=token, at_ns=5), Nanoseconds(now)) for token, now in (("t", 7), ("t", 8), ("u", 9))]
     pongs = [[m.token for m in out if isinstance(m, Pong)] for out in answers]
     assert [["t"], [], ["u"]] == pongs
+
+
+def test_an_arming_before_any_lead_is_trusted_is_not_taken(
+    an_armed: Armed, make_status: Callable[..., ScannerStatus]
+) -> None:
+    """The leads that must stay are fixed at arming: with none, LL could come off in mid-scan and lead I would go on."""
+    bench = Bench()
+    samples = ecg([0.5 + k for k in range(60)], 20.0)
+    bench.hear(make_status())
+    bench.hear(an_armed)
+    bench.feed(samples[: _at(16.0)])
+    bench.said.clear()
+    bench.feed(samples[_at(16.0) : _at(18.0)], begin=_at(16.0), off=("LL",))
+    assert [] == bench.of(KeepAlive), "there is no permission to lose"
+    status = bench.of(GateStatus)[-1]
+    assert isinstance(status, GateStatus)
+    assert status.session is None
+
+
+def test_why_an_arming_was_not_taken_is_told(an_armed: Armed) -> None:
+    """And the cure: arm again when the gate is ready."""
+    bench = Bench()
+    bench.hear(an_armed)
+    bench.feed(ecg(R_60, 12.0))
+    status = bench.of(GateStatus)[-1]
+    assert isinstance(status, GateStatus)
+    assert ("armed before a lead could be trusted; arm again",) == status.reasons

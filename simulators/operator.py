@@ -50,8 +50,9 @@ class Operator:
 
     @property
     def wake_at_ns(self) -> int | None:
-        """When the operator wants to be woken."""
-        return None if self._hold_begun or self._armed_at_ns is None else self._hold_at_ns
+        """When the operator wants to be woken; once the instant is past, the word that the session is armed does it."""
+        in_session = self._status is not None and self._status.session is not None
+        return self._hold_at_ns if in_session and not self._hold_begun else None
 
     def is_done(self, now_ns: int) -> bool:
         """Tell whether the scan is over and its last words were heard, or nothing will come of it."""

@@ -71,6 +71,16 @@ def test_begins_the_hold_with_the_patient(operator: Operator, make_status: Calla
     assert [] == _asked(operator.wake(HOLD_NS + 1))
 
 
+def test_asks_for_no_wakening_that_would_change_nothing(
+    operator: Operator, make_status: Callable[..., ScannerStatus]
+) -> None:
+    """Asked to arm, and the answer comes after the patient began to hold: time alone does nothing until then."""
+    operator.hear(_gate("ready"), HOLD_NS - 1)
+    assert operator.wake_at_ns is None
+    assert ["begin-hold"] == _asked(operator.hear(make_status(state="armed"), HOLD_NS + 2))
+    assert operator.wake_at_ns is None
+
+
 def test_is_done_after_the_last_words(operator: Operator, make_status: Callable[..., ScannerStatus]) -> None:
     """The session is over and 300 ms of reports have been heard; a fault before arming is no end."""
     operator.hear(make_status(state="fault", session=None), 1)

@@ -156,19 +156,15 @@ class House:
         self._truth.mkdir(exist_ok=True)
         for name in ("beats.jsonl", "beam.jsonl"):
             (self._truth / name).unlink(missing_ok=True)
-        if options.broker is None:
-            lines = await self._processes.start("broker", "broker", "--port", "0")
-            port = int(str(await self._processes.say("broker", lines, "port")))
-            self._mqtt = MqttSettings(port=port)
-            self._say(f"broker  embedded, at 127.0.0.1:{port}")
-        else:
-            self._mqtt = MqttSettings(host=options.broker[0], port=options.broker[1])
-            await _see_broker(*options.broker)
-            self._say(f"broker  {options.broker[0]}:{options.broker[1]}")
-        gantry = await self._start_gantry()
+        broker = await self._start_broker()
+        gantry_says = await self._start_gantry()
+        box = await self._start_box()  # each of the three takes seconds to come up: together
+        if broker is not None:
+            self._mqtt = MqttSettings(port=int(str(await self._processes.say("broker", broker, "port"))))
+        self._say(f"broker  {'' if broker is None else 'embedded, at '}{self._mqtt.host}:{self._mqtt.port}")
+        gantry = int(str(await self._processes.say("gantry", gantry_says, "port")))
         self._say(f"gantry  simulated, at 127.0.0.1:{gantry}")
         page_port = free_port() if options.page else 0
-        box = await self._start_box()
         about = await self._processes.words("ecg-box", box, "port")
         mapping = about.get("mapping")
         self._notes = tuple(str(line) for line in mapping) if isinstance(mapping, list) else ()
@@ -198,16 +194,22 @@ class House:
             raise DeviceError(f"The ECG box said a start time that is no number: {started!r}.")
         self._started_at_ns = started
 
-    async def _start_gantry(self) -> int:
+    async def _start_broker(self) -> "asyncio.Queue[str] | None":
+        if self._options.broker is None:
+            return await self._processes.start("broker", "broker", "--port", "0")
+        host, port = self._options.broker
+        await _see_broker(host, port)
+        self._mqtt = MqttSettings(host=host, port=port)
+        return None
+
+    async def _start_gantry(self) -> "asyncio.Queue[str]":
         scanner = self._options.scenario.scanner
-        lines = await self._processes.start(
+        return await self._processes.start(
             "gantry",
             *("simulate", "gantry", "--port", "0", "--json", "--truth", str(self._truth)),
             *("--seed-angle", str(seed_angle_deg(self._options.scenario))),
             *("--rotation-ms", str(scanner.rotation_ms), "--table-move-ms", str(scanner.table_move_ms)),
         )
-        port = await self._processes.say("gantry", lines, "port")
-        return int(str(port))
 
     async def _start_box(self) -> "asyncio.Queue[str]":
         options = self._options

@@ -12,6 +12,7 @@ import msgspec
 from gating.errors import DeviceError, DiastoleError, SettingsError
 
 START_S = 40.0  # for one process to say that it is ready, on a busy machine
+LOOK_S = 0.5  # between two looks whether another process has ended
 STOP_S = 5.0  # for all of them together
 STOP_ONE_S = 2.0  # before the next one is asked
 LINE_LIMIT = 1 << 16
@@ -64,13 +65,15 @@ class Processes:
         Raises
         ------
         DeviceError
-            If it ends or stays silent, with its last words.
+            If it, or another one meanwhile, ends by itself, with its last words; or if it stays silent.
+        SettingsError
+            If it ends because its settings or input are wrong.
         """
         last = ""
         try:
             async with asyncio.timeout(START_S):
                 while True:
-                    line = await lines.get()
+                    line = await self._line(lines)
                     if line == "":
                         break
                     last = line
@@ -82,6 +85,15 @@ class Processes:
             text = f"The process {name} did not come up in {START_S:.0f} s; its output is in {self._folder}."
             raise DeviceError(text) from error
         raise await self._why_ended(name, last)
+
+    async def _line(self, lines: asyncio.Queue[str]) -> str:
+        """Wait for the next line of one process, and meanwhile for the end of any other."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(lines.get(), LOOK_S)
+            if lines.empty() and (gone := self.ended()) is not None:
+                said = (self._folder / f"{gone}.log").read_text(errors="replace").strip().splitlines()
+                raise await self._why_ended(gone, said[-1] if said else "")
 
     async def _why_ended(self, name: str, last: str) -> DiastoleError:
         """Turn the last words of a process into an error; one that refused its input has said all in one sentence."""

@@ -1,11 +1,14 @@
 """What a person may get wrong on the command line: one sentence with the cure; exit code 2, or 1 for the broker."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import diastole
+from gating.errors import SettingsError
+from simulators.io.processes import Processes
 
 Command = Callable[..., tuple[int, str]]
 
@@ -96,6 +99,30 @@ def test_a_record_that_is_not_there_is_wrong_input(command: Command, tmp_path: P
     """The sentence of the process that looked for it, and its exit code 2; the processes started before are ended."""
     answer = command("demo", "--ecg", tmp_path / "100", "--no-page", "--out", tmp_path / "out")
     assert_one_sentence(2, answer, "There is no record", str(tmp_path / "100"))
+
+
+@pytest.mark.processes
+def test_a_box_that_nobody_knows_is_wrong_input(command: Command, tmp_path: Path) -> None:
+    """Found by the process that should play it, told by the demo."""
+    file = tmp_path / "mine.toml"
+    file.write_text(f'{SCENARIO}\n[box]\nfrontend = "ecg9000"\n')
+    answer = command("demo", "--scenario", file, "--no-page", "--out", tmp_path / "out")
+    assert_one_sentence(2, answer, "ecg9000", "healthypi6")
+
+
+@pytest.mark.processes
+def test_a_process_that_ends_while_another_is_waited_for_is_told(tmp_path: Path) -> None:
+    """A gate that cannot start is named at once, not after the patience for the ECG box is used up."""
+
+    async def run() -> None:
+        """Wait for a broker's word that never comes, while a gate finds no site file."""
+        async with Processes(tmp_path / "log") as processes:
+            lines = await processes.start("broker", "broker", "--port", "0")
+            await processes.start("gate", "gate", "--config", str(tmp_path / "none.toml"))
+            await processes.words("broker", lines, "a word that no broker says")
+
+    with pytest.raises(SettingsError, match=r"none\.toml"):
+        asyncio.run(run())
 
 
 def test_a_record_to_replay_that_is_not_there_is_wrong_input(command: Command, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ RUNS: dict[str, Callable[[Path], object]] = {  # the longest first
     "killed": broker_killed,
     "unplug": lambda out: demo(out, "unplug", "--no-page", "--json").run(),
     "virtual": in_virtual_time,
-    "interrupted": lambda out: stopped_by(signal.SIGINT, out, at="armed", whole_group=True),
+    "interrupted": lambda out: stopped_by(signal.SIGINT, out, at="gate", whole_group=True),
     "terminated": lambda out: stopped_by(signal.SIGTERM, out, at="gantry", whole_group=False),
 }
 
@@ -129,7 +129,7 @@ def killed(runs: Runs) -> Killed:
 
 @pytest.fixture(scope="module")
 def interrupted(runs: Runs) -> Demo:
-    """A demo with Ctrl-C while it is armed, which a terminal sends to every process of it."""
+    """A demo with Ctrl-C when gate and bridge speak, which a terminal sends to every process of it."""
     found = runs["interrupted"]
     assert isinstance(found, Demo)
     return found
@@ -353,7 +353,7 @@ def test_after_the_broker_came_back_the_scan_can_be_armed_again(killed: Killed) 
 
 
 def test_ctrl_c_ends_every_process(interrupted: Demo) -> None:
-    """While armed: within 6 s nothing is left, the exit code is not 0, one sentence, what was recorded is kept."""
+    """All parts are up: within 6 s nothing is left, the exit code is not 0, one sentence, what was recorded is kept."""
     assert_stopped(interrupted)
     assert verify(interrupted.out / "audit.log").broken is None
     assert (interrupted.out / "truth" / "beats.jsonl").stat().st_size > 0

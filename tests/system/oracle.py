@@ -1,4 +1,7 @@
-"""The invariants I1-I13 of hazards.md section 3, judged from the outside.
+"""The invariants I1-I9 (and the table of B5) of hazards.md section 3, judged from the outside.
+
+The rest are not laws about one run: I10 stands in the tests of authority, I11 in `test_bad_bus.py`, I12 in those of the
+session and the gantry's drivers, I13 in `test_virtual_scan.py`.
 
 The oracle sees what crossed the bus and what the gantry's beam really did, beside the true beats and the true moments
 at which ECG was lost. It shares no guard with the product: it knows the messages, and nothing else.
@@ -19,6 +22,7 @@ from gating.messages import (
     Inhibit,
     KeepAlive,
     Message,
+    OperatorRequest,
     ScannerStatus,
     Trigger,
     plan_hash,
@@ -75,6 +79,7 @@ def violations(case: Case) -> list[str]:
     armed = _told(case, "bridge", "sent", Armed, {"bridge-key"})
     status = _told(case, "bridge", "sent", ScannerStatus, {"bridge-key"})
     holds = _told(case, "bridge", "sent", BreathHold, {"bridge-key"})
+    aborts = _told(case, "bridge", "heard", OperatorRequest, {"operator-key"})
     reports = _told(case, "bridge", "sent", ExposureReport, {"bridge-key"})
     used: Counter[int] = Counter()
     for beam in case.beams:
@@ -85,8 +90,9 @@ def violations(case: Case) -> list[str]:
             continue
         trigger = permits[0]
         used[trigger.beat] += 1
-        found += [f"{law}: {name}" for law in _judge_beam(case, beam, trigger, alive, stops, status, holds)]
-        found += [f"I2: {name}: no repeat was granted" for _ in range(_ungranted(beam, reports))]
+        found += [f"{law}: {name}" for law in _judge_beam(case, beam, trigger, alive, stops, status)]
+        found += [f"{law}: {name}" for law in _judge_session(case, beam, armed, holds, aborts)]
+        found += [f"I2: {name}: no repeat was granted" for _ in range(_ungranted(beam, reports, case.plan.max_repeats))]
     found += [f"I2: beat {beat} has {count} exposures" for beat, count in used.items() if count > 1]
     found += _judge_sum(case, armed)
     return found
@@ -120,7 +126,6 @@ def _judge_beam(
     alive: Told,
     stops: list[tuple[int, Message]],
     status: Told,
-    holds: Told,
 ) -> list[str]:
     """List the laws that one beam breaks."""
     broken = []
@@ -129,7 +134,11 @@ def _judge_beam(
         broken.append("I1: began after its latest instant")
     if off_ns > trigger.closes_at_ns + END_SLACK_NS or off_ns - on_ns > case.plan.max_exposure_ms * MS + END_SLACK_NS:
         broken.append("I3: too long")
-    leases = [one for one in alive.until(on_ns) if isinstance(one, KeepAlive) and one.beat == trigger.beat]
+    leases = [
+        one
+        for one in alive.until(on_ns)
+        if isinstance(one, KeepAlive) and (one.nonce, one.beat) == (trigger.nonce, trigger.beat)
+    ]
     good_until = max((one.good_until_ns for one in leases), default=0)
     newest = max((one.newest_sample_at_ns for one in leases), default=0)
     if good_until < on_ns or on_ns - newest > 120 * MS:
@@ -147,22 +156,40 @@ def _judge_beam(
     states = [one.state for one in status.until(on_ns) if isinstance(one, ScannerStatus)]
     if not states or states[-1] != "booked":
         broken.append(f"I8: in state {states[-1] if states else 'none'}")
-    began = [one for one in holds.until(on_ns) if isinstance(one, BreathHold)]
+    return broken
+
+
+def _judge_session(case: Case, beam: BeamTruth, armed: Told, holds: Told, aborts: Told) -> list[str]:
+    """List what one beam breaks of arming, breath-hold, operator's word and table."""
+    broken = []
+    sessions = [(at_ns, one) for at_ns, one in zip(*_pair(armed), strict=True) if at_ns <= beam.on_at_ns]
+    armed_at_ns, session = sessions[-1]
+    if isinstance(session, Armed) and beam.off_at_ns > session.ends_at_ns + END_SLACK_NS:
+        broken.append("I9: after the arming had run out")
+    began = [one for one in holds.until(beam.on_at_ns) if isinstance(one, BreathHold)]
     if not began or began[-1].ended_at_ns is not None:
         broken.append("I9: outside a breath-hold")
-    elif on_ns < began[-1].began_at_ns + case.plan.settle_s * 1000 * MS - case.clock_doubt_ns:
+    elif beam.on_at_ns < began[-1].began_at_ns + case.plan.settle_s * 1000 * MS - case.clock_doubt_ns:
         broken.append("I9: before the heart rate settled")
+    elif beam.off_at_ns > began[-1].began_at_ns + case.plan.breath_hold_limit_s * 1000 * MS + END_SLACK_NS:
+        broken.append("I9: after the breath was held as long as it may be")
+    for at_ns, one in zip(*_pair(aborts), strict=True):
+        ends = isinstance(one, OperatorRequest) and one.request in {"disarm", "end-hold", "hold"}
+        if ends and armed_at_ns < at_ns < beam.on_at_ns - DEVICE_LINK_NS:
+            broken.append("I7: after the operator's word against it")
+    if not 0 <= beam.step < len(case.plan.table_mm) or abs(beam.table_mm - case.plan.table_mm[beam.step]) > 0.5:
+        broken.append("B5: with the table at another place")
     return broken
 
 
 def _beat_is_over(case: Case, trigger: Trigger, on_ns: int) -> bool:
-    """Tell whether the gate had told of a later R-peak at least 50 ms before the beam, or a true one was 200 ms old."""
+    """Tell whether a later R-peak was told of (be it provisional) for 50 ms, or a true one is 200 ms old."""
     index = bisect_left(case.true_r_ns, trigger.r_at_ns + 60 * MS)
     if index < len(case.true_r_ns) and case.true_r_ns[index] <= on_ns - 200 * MS:
         return True
     return any(
         isinstance(one.message, Beat)
-        and one.message.stage == "confirmed"
+        and one.message.stage != "withdrawn"
         and one.message.number > trigger.beat
         and one.at_ns <= on_ns - 50 * MS
         for one in case.passed
@@ -170,10 +197,12 @@ def _beat_is_over(case: Case, trigger: Trigger, on_ns: int) -> bool:
     )
 
 
-def _ungranted(beam: BeamTruth, reports: Told) -> int:
-    """Count a repeat that no report of a cut or a redo came before."""
+def _ungranted(beam: BeamTruth, reports: Told, max_repeats: int) -> int:
+    """Count a repeat that no report of a cut or a redo came before, or one more than the plan allows."""
     if beam.attempt == 1:
         return 0
+    if beam.attempt > 1 + max_repeats:
+        return 1
     before = [
         one
         for one in reports.until(beam.on_at_ns)
@@ -190,6 +219,8 @@ def _judge_sum(case: Case, armed: Told) -> list[str]:
     total_ms = sum(beam.off_at_ns - beam.on_at_ns for beam in case.beams) / MS
     if total_ms > 1.01 * case.plan.beam_on_limit_ms:
         found.append(f"I3: {total_ms:.0f} ms of beam in all")
+    if total_ms * case.plan.msv_per_ms > 1.01 * case.plan.dose_ceiling_msv:
+        found.append(f"I3: {total_ms * case.plan.msv_per_ms:.2f} mSv in all")
     if len(case.beams) > len(case.plan.table_mm) * (1 + case.plan.max_repeats):
         found.append(f"I3: {len(case.beams)} exposures")
     if case.beams and not armed.messages:

@@ -195,6 +195,7 @@ class House:
         self._started_at_ns = started
 
     async def _start_broker(self) -> "asyncio.Queue[str] | None":
+        """Start the embedded broker, or see that the one we were told is there."""
         if self._options.broker is None:
             return await self._processes.start("broker", "broker", "--port", "0")
         host, port = self._options.broker
@@ -229,6 +230,7 @@ class House:
         asked: asyncio.Queue[OperatorRequest] = asyncio.Queue(maxsize=8)
 
         def hear(one: Heard | Refused) -> None:
+            """Keep it for the report, tell it, and answer it."""
             if isinstance(one, Refused) or isinstance(one.message, UNHEARD):
                 return
             self._heard.append((one.arrived_at_ns, one.message))
@@ -237,6 +239,7 @@ class House:
                 asked.put_nowait(request)
 
         def link(up: bool, text: str) -> None:
+            """Tell that the broker is gone."""
             if not up:
                 self._say(f"operator: {text}")
 

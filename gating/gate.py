@@ -309,7 +309,6 @@ class Gate:
         view = BookingView(
             now_ns=now_ns,
             beat=beat,
-            irregular=rhythm.steadiness == "irregular",
             good_beats=self._good_beats,
             patient_safe=self._declaration.patient_safe,
             rate_exact=self._declaration.rate_exact,

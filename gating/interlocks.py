@@ -94,7 +94,6 @@ class BookingView:
 
     now_ns: int
     beat: ClassifiedBeat
-    irregular: bool
     good_beats: int  # confirmed in a row without a signal veto
     patient_safe: bool
     rate_exact: bool
@@ -118,7 +117,7 @@ def booking_vetoes(view: BookingView, settings: InterlockSettings) -> tuple[str,
         reasons.append(f"{view.good_beats} of {settings.min_beats} good beats seen")
     if view.hold_began_at_ns is None:
         reasons.append("the breath-hold has not begun")
-    if view.beat.beat_kind == "premature" and not view.irregular:
+    if view.beat.beat_kind == "premature":
         reasons.append("premature beat")
     if view.beat.beat_kind == "unknown":
         reasons.append("kind of beat unknown")

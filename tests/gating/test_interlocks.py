@@ -117,7 +117,6 @@ def bookable(make_status: Callable[..., ScannerStatus]) -> BookingView:
     return BookingView(
         now_ns=NOW_NS,
         beat=BEAT,
-        irregular=False,
         good_beats=10,
         patient_safe=False,
         rate_exact=True,
@@ -154,14 +153,6 @@ def test_each_fault_of_a_beat_is_vetoed_in_words(
     assert {reason: (reason,) for reason in cases} == {
         reason: booking_vetoes(view, LIMITS) for reason, view in cases.items()
     }
-
-
-def test_in_an_irregular_rhythm_an_early_beat_is_a_beat_like_any_other(bookable: BookingView) -> None:
-    """In atrial fibrillation prematurity means nothing."""
-    early = ClassifiedBeat(
-        number=20, r_at_ns=BEAT.r_at_ns, rr_interval_ms=700.0, beat_kind="premature", follows_premature=False
-    )
-    assert () == booking_vetoes(replace(bookable, beat=early, irregular=True), LIMITS)
 
 
 def test_a_box_fit_for_a_person_may_gate_a_real_scanner(

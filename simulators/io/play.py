@@ -288,10 +288,13 @@ class House:
 
     def story(self) -> Story:
         """Tell whose scan it was."""
+        record = self._options.record
         return Story(
             scenario=self._options.scenario,
             started_at_ns=self._started_at_ns,
-            source="scenario" if self._options.record is None else f"record {Path(self._options.record).name}",
+            source="scenario"
+            if record is None
+            else f"record {Path(record).name} from {self._options.record_from_s:g} s",
             notes=self._notes,
             settings={"scenario": msgspec.to_builtins(self._options.scenario)},
         )

@@ -23,6 +23,7 @@ from simulators.heart import TrueBeat
 WAIT_S = 0.005  # between two looks for the first reader: how late patient time 0 may be
 LONGEST_WAIT_S = 0.05  # how soon a request to stop is noticed
 READ_AT_MOST = 4096
+AFTERWARDS_NS = 3 * NS_PER_S  # of true beats that are told beyond the end, as simulators.stage does in virtual time
 
 Tell = Callable[[dict[str, object]], None]
 
@@ -166,6 +167,9 @@ def serve(
             asked = port.read(_pause_s(box, waiting, started_at_ns, end_ns, now_ns()))
             if asked:
                 port.write(box.receive(asked, now_ns()))
+        # the beat after the last exposure is part of its truth, and the box may be stopped before it
+        while waiting and _r_at_ns(waiting[-1], started_at_ns) <= now + AFTERWARDS_NS:
+            book.write(waiting.pop(), started_at_ns)
         return _end(port, "duration" if now >= end_ns else "stopped", tell)
 
 

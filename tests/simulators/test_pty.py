@@ -174,6 +174,16 @@ def test_pulling_the_plug_hangs_up_and_the_heart_goes_on(serving: Serving, tmp_p
     assert json.loads(rows[-1])["patient_s"] > 1.2
 
 
+def test_the_truth_goes_beyond_the_end(serving: Serving, tmp_path: Path) -> None:
+    """A box that is stopped right after an exposure still tells of the beat that ended it: 3 s of beats more."""
+    served = serving(truth=tmp_path, seconds=1.0)
+    fd = served.open()
+    assert "duration" == served.wait_for("ended")
+    os.close(fd)
+    rows = (tmp_path / "beats.jsonl").read_text().splitlines()
+    assert 2.5 < json.loads(rows[-1])["patient_s"] < 4.2
+
+
 def test_a_reader_that_does_not_read_loses_bytes_and_nothing_else(serving: Serving) -> None:
     """The line's buffer is bounded: what finds no room is lost and counted."""
     served = serving(seconds=3.0)

@@ -11,7 +11,7 @@ demo: setup
 	$(BIN)/diastole demo --out $(OUT) $(DEMO)
 
 test: setup-dev lint types contracts
-	$(BIN)/python -m pytest $(TEST)
+	$(BIN)/python -m pytest --ignore=tests/benchmarks $(TEST)
 
 setup: .venv/.demo-ready
 setup-dev: .venv/.dev-ready

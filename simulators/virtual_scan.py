@@ -117,6 +117,7 @@ class VirtualScan:
     def run(self, limit_s: float = 60.0) -> VirtualRun:
         """Run until the session is over, or `limit_s` of patient time have passed."""
         now_ns, end_ns = self._started_at_ns, self._started_at_ns + round(limit_s * NS_PER_S)
+        self._box.receive(self._box.frontend.declaration.start, now_ns)  # the gate's port says it when it opens
         self._to_gantry(self._client.hello(now_ns), now_ns)
         self._do(self._session.wake(now_ns), now_ns)
         while True:

@@ -267,7 +267,7 @@ def stage(make_status: Callable[..., m.ScannerStatus]) -> Iterator[Stage]:
     assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A real chromium, or a skip."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -201,14 +201,18 @@ def beat_counts(log: ScanLog) -> dict[str, object]:
 
 
 def dose(log: ScanLog) -> dict[str, object]:
-    """Count the dose from the beam that really was, whether or not its slab could be used."""
+    """Count the dose from the beam that really was, whether or not its slab could be used.
+
+    CTDIvol is the mean over the slabs that got any beam, as the bridge tells it; each counts its full collimation.
+    """
     beam_ms = sum(ms_from_ns(beam.off_at_ns - beam.on_at_ns) for beam in log.beams)
     plan = log.plan
     dlp = beam_ms * plan.dlp_mgycm_per_ms
+    irradiated_cm = len({beam.step for beam in log.beams}) * plan.collimation_mm / 10
     return {
         "mas": beam_ms / 1000 * plan.tube_current_ma,
         "beam_on_ms": beam_ms,
-        "ctdivol_mgy": dlp / (len(plan.table_mm) * plan.collimation_mm / 10),  # mean over the irradiated length
+        "ctdivol_mgy": dlp / irradiated_cm if irradiated_cm else 0.0,
         "dlp_mgycm": dlp,
         "effective_msv": dlp * plan.msv_per_mgycm,
         "msv_per_mgycm": plan.msv_per_mgycm,

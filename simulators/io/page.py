@@ -53,6 +53,9 @@ def _verdict(report: Mapping[str, object]) -> str:
         return f"<p>{escape(story)}All slabs exposed, in {report['breath_holds']} breath-hold(s).</p>"
     missing = ", ".join(_one_based(step) for step in _list(report["steps_missing"]))
     ended = _words(_map(report["ended"]).get("reasons")) or "no reason was given"
+    stopped = sorted({_words(row["reasons"]) for row in _rows(report["inhibits"])})
+    if stopped:
+        ended = f"inhibited ({' / '.join(stopped)}), then {ended}"
     text = f"{story}Not complete: step(s) {missing} missing, so there is no total. It ended because: {ended}."
     return f"<p><strong>{escape(text)}</strong></p>"
 

@@ -141,6 +141,7 @@ def test_an_incomplete_scan_says_what_is_missing_and_what_it_cost(log: ScanLog) 
     assert 392.0 * 0.08 == pytest.approx(dose["dlp_mgycm"])
     assert 392.0 * 0.08 * 0.014 == pytest.approx(dose["effective_msv"])
     assert 0.392 * 290 == pytest.approx(dose["mas"])
+    assert 392.0 * 0.08 / 8.0 == pytest.approx(dose["ctdivol_mgy"]), "the mean over the two slabs that got beam"
 
 
 def test_latency_counts_from_the_confirming_sample(log: ScanLog) -> None:

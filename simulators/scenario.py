@@ -111,7 +111,7 @@ class Expected(Section, frozen=True):
     """What a whole run of this story must show."""
 
     complete: bool | None = None  # None: either way
-    why_not: str | None = None
+    why_not: str | None = None  # stands in the reason of an inhibit
 
 
 class Scenario(Section, frozen=True):

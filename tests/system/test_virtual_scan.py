@@ -12,7 +12,7 @@ import pytest
 from gating.gate import Gate
 from gating.messages import Message
 from gating.units import NS_PER_S, Nanoseconds
-from simulators.io.scenarios import load_scenario
+from simulators.io.scenarios import load_scenario, scenario_names
 from simulators.report import exposures
 from simulators.scenario import reseeded
 from simulators.stage import gate_settings, hearts_beats, log_of
@@ -118,6 +118,18 @@ def test_an_open_electrode_on_a_box_without_flags_is_noticed(electrode: str, sho
     assert () == verdict.violations
     assert verdict.inhibits, "it must be noticed"
     assert verdict.exposures, "and the scan was under way"
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_every_story_ends_as_it_expects(name: str) -> None:
+    """What a packaged scenario states under `expected` is what a whole run of it shows, and the oracle is clean."""
+    story = load_scenario(name)
+    verdict = judge(story)
+    assert () == verdict.violations
+    if story.expected.complete is not None:
+        assert story.expected.complete == verdict.complete
+    if story.expected.why_not is not None:
+        assert any(story.expected.why_not in reason for reason in verdict.inhibits)
 
 
 def test_two_runs_of_a_seed_are_identical() -> None:

@@ -110,6 +110,8 @@ class RhythmJudge:
         elif steadiness == "variable":
             spread = float(np.std(intervals))
             reasons.append(f"RR varies by {spread:.0f} ms")
+        if self.pause():
+            reasons.append(f"a pause of {intervals[-1] / 1000:.1f} s")
         if premature:
             reasons.append(f"{premature} premature in the last {_ECTOPY_BEATS} beats")
         if reasons:

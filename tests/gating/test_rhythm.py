@@ -30,6 +30,7 @@ CASES = {
     "strong respiratory arrhythmia": ([1000.0 + 120 * np.sin(k) for k in range(16)], "variable", "wait"),
     "a premature beat now and then": ([1000.0] * 9 + [700.0, 1300.0] + [1000.0] * 3, "steady", "wait"),
     "atrial fibrillation": ([600.0, 1100.0, 750.0, 1300.0, 520.0, 900.0, 1250.0, 610.0] * 2, "irregular", "wait"),
+    "a pause": ([1000.0] * 11 + [1900.0], "variable", "wait"),
     "too few beats": ([1000.0] * 2, "unknown", "wait"),
     "200 bpm": ([300.0] * 12, "steady", "no-go"),
     "30 bpm": ([2000.0] * 12, "steady", "no-go"),

@@ -74,7 +74,6 @@ class WatchdogSettings(Section, frozen=True):
 
     silence_ms: Positive = 300.0
     beat_ms: Positive = 50.0  # the bridge's loop writes so often; six may fail
-    start_s: Positive = 20.0  # to start, on a busy machine
 
 
 class BridgeSettings(Section, frozen=True):

@@ -12,7 +12,7 @@ import scipy.fft
 from numba import njit
 from numpy.typing import NDArray
 
-from simulators.projector import SOURCE_RADIUS_MM, VIEWS_PER_ROTATION, Fan, half_scan_views
+from simulators.projector import SOURCE_RADIUS_MM, VIEWS_PER_ROTATION, Fan
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -232,8 +232,3 @@ def reconstruct(lines: Singles, first_angle_rad: float, method: Method, grid: Gr
     image *= np.float32(1000.0 * np.pi / half)
     image -= np.float32(1000.0)
     return image
-
-
-def views_needed(fan_deg: float, feather_deg: float) -> int:
-    """Count the views of one half scan in this geometry."""
-    return half_scan_views(fan_deg, feather_deg)

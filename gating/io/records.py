@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class RecordedBeats:
 
     sample: NDArray[np.int64]  # of the annotated peak
     symbols: tuple[str, ...]
+    flutter: tuple[tuple[int, int], ...] = ()  # first and last sample of each episode: no beats are annotated there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +86,22 @@ def read_wfdb(path: str | Path) -> Record:
     if marks is not None:
         kept = [place for place, symbol in enumerate(marks.symbol) if symbol in BEAT_SYMBOLS]
         sample = np.asarray(marks.sample, dtype=np.int64)[kept]
-        beats = RecordedBeats(sample, tuple(marks.symbol[place] for place in kept))
+        flutter = _flutter(zip(marks.sample, marks.symbol, strict=True), int(record.sig_len) - 1)
+        beats = RecordedBeats(sample, tuple(marks.symbol[place] for place in kept), flutter)
     return Record(base.name, tuple(record.sig_name[c] for c in volts), float(record.fs), microvolts, beats)
+
+
+def _flutter(marks: Iterable[tuple[int, str]], last: int) -> tuple[tuple[int, int], ...]:
+    """Give the episodes of ventricular flutter, `[` to `]`; one without its other end reaches to the record's."""
+    episodes: list[tuple[int, int]] = []
+    begun: int | None = None
+    for at, symbol in marks:
+        if symbol == "[" and begun is None:
+            begun = int(at)
+        elif symbol == "]" and (begun is not None or not episodes):
+            episodes.append((begun or 0, int(at)))
+            begun = None
+    return (*episodes, (begun, last)) if begun is not None else tuple(episodes)
 
 
 def read_csv(path: str | Path) -> Record:

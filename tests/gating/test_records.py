@@ -97,6 +97,27 @@ def test_a_wfdb_record_is_read_in_microvolts_without_what_is_no_voltage(tmp_path
         read_wfdb(tmp_path / "p")
 
 
+@pytest.mark.parametrize(
+    ("symbols", "episodes"),
+    [
+        ("N[!]N", ((20, 40),)),
+        ("[]N[]", ((10, 20), (40, 50))),
+        ("N[!!N", ((20, 99),)),  # to the end
+        ("N]NNN", ((0, 20),)),  # from the beginning
+        ("NNNNN", ()),
+    ],
+)
+def test_flutter_is_told_by_its_episodes(tmp_path: Path, symbols: str, episodes: tuple[tuple[int, int], ...]) -> None:
+    """From `[` to `]`; its waves are no beats."""
+    wfdb = pytest.importorskip("wfdb", reason="writing annotations needs the extra `records`")
+    (tmp_path / "f.dat").write_bytes(np.zeros(100, dtype="<i2").tobytes())
+    (tmp_path / "f.hea").write_text("f 1 250 100\nf.dat 16 200/mV 16 0 0 0 0 II\n")
+    wfdb.wrann("f", "atr", np.array([10, 20, 30, 40, 50]), list(symbols), write_dir=str(tmp_path))
+    beats = read_wfdb(tmp_path / "f").beats
+    assert beats is not None
+    assert (episodes, symbols.count("N")) == (beats.flutter, len(beats.symbols))
+
+
 @pytest.mark.recorded
 def test_a_recorded_ecg_is_read_with_its_beats(recorded_ecg: Path) -> None:
     """MIT-BIH 101: half an hour of MLII and V1 at 360 Hz, 1865 beats, each near a peak of MLII."""

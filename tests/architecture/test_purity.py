@@ -3,8 +3,8 @@
 import ast
 
 ALLOWED = {
-    "__future__", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq", "itertools", "math",
-    "re", "statistics", "struct", "tomllib", "typing", "types", "zlib", "contextlib", "base64",
+    "__future__", "bisect", "collections", "dataclasses", "enum", "fractions", "functools", "hashlib", "heapq",
+    "itertools", "math", "re", "statistics", "struct", "tomllib", "typing", "types", "zlib", "contextlib", "base64",
     "numpy", "scipy", "numba", "msgspec",
     "gating", "scanner_bridge", "scoring", "simulators",
 }  # fmt: skip

@@ -50,7 +50,7 @@ def draw(runs: Sequence[RecordRun], folder: Path, prefix: str = "") -> list[Path
     written: list[Path] = []
     with mpl.rc_context(STYLE):
         figures = {
-            "errors": _errors(max(runs, key=_how_bad)),
+            "errors": _errors(max(runs, key=_how_bad), of=len(runs)),
             "delays": _delays(first, confirmed),
             "trust": _trust(confirmed),
             "tolerances": _tolerances(first, confirmed, peers),
@@ -74,7 +74,7 @@ def _how_bad(run: RecordRun) -> int:
 # --- errors on the trace --------------------------------------------------------------------------------
 
 
-def _errors(run: RecordRun) -> Any:
+def _errors(run: RecordRun, *, of: int) -> Any:
     """Show where the worst record's confirmed beats went wrong, with the ECG around."""
     from matplotlib import pyplot
 
@@ -82,9 +82,9 @@ def _errors(run: RecordRun) -> Any:
     counts = counts_at(run.confirmed, 150.0)
     moments, heading = _moments(run)
     figure, axes = pyplot.subplots(max(1, (len(moments) + 1) // 2), 2, figsize=(13, 8.6), squeeze=False)
+    rank, beats_scored = f", the worst of {of}" if of > 1 else "", len(run.confirmed.beat_sample)
     figure.suptitle(
-        f"Record {run.name} is the worst: {counts.fn} of {len(run.confirmed.beat_sample)} beats missed, "
-        f"{counts.fp} false\n{heading}",
+        f"Record {run.name}{rank}: {counts.fn} of {beats_scored} beats missed, {counts.fp} false\n{heading}",
         x=0.015,
         ha="left",
         fontsize=13,
@@ -116,22 +116,21 @@ def _errors(run: RecordRun) -> Any:
 
 
 def _moments(run: RecordRun) -> tuple[list[tuple[float, str, str]], str]:
-    """Choose what to show: errors spread over the record, or, without any, the greatest errors of time."""
+    """Choose what to show: errors spread over the record, then, where panels are left, the greatest errors of time."""
     result = run.confirmed
     missed = result.beat_sample[np.isnan(result.beat_error_ms)]
     false = result.told_sample[np.isnan(result.told_error_ms)]
     wrong = sorted([(at, "missed beat", BAD) for at in missed] + [(at, "false beat", BAD) for at in false])
-    if wrong:
-        places = np.unique(np.linspace(0, len(wrong) - 1, PANELS).round().astype(int))
-        return [
-            wrong[place] for place in places
-        ], f"{len(places)} of its {len(wrong)} errors, in the middle of each panel"
-    worst = np.argsort(-np.abs(result.beat_error_ms), kind="stable")[:PANELS]
-    moments = [
+    chosen = sorted({round(place) for place in np.linspace(0, len(wrong) - 1, PANELS)}) if wrong else []
+    moments = [wrong[place] for place in chosen]
+    found = np.flatnonzero(np.isfinite(result.beat_error_ms))
+    worst = found[np.argsort(-np.abs(result.beat_error_ms[found]), kind="stable")][: PANELS - len(moments)]
+    moments += [
         (float(result.beat_sample[k]), f"told {result.beat_error_ms[k]:+.1f} ms from the annotation", TRUE)
         for k in sorted(worst)
     ]
-    return moments, "No beat of any record was missed or false; here its greatest errors of time"
+    shown = f"In the middle of the panels: {len(chosen)} of these {len(wrong)} errors"
+    return moments, shown if len(chosen) == PANELS else f"{shown}, and the greatest errors of time"
 
 
 def _panel(axis: Any, run: RecordRun, millivolts: Floats, beats: Floats, at: float, title: str, colour: str) -> None:
@@ -251,11 +250,11 @@ def _tolerances(first: Outcome, confirmed: Outcome, peers: dict[str, Outcome]) -
         axis.set_title(what)
         axis.grid(color=FAINT, linewidth=0.6)
     axes[0].set_ylabel("share, %")
-    axes[0].set_ylim(max(0.0, min(lowest, 95.0) - 3.0), 100.3)
-    axes[1].legend(frameon=False, loc="lower right")
+    axes[0].set_ylim(max(0.0, lowest - max(1.0, 0.2 * (100.0 - lowest))), 100.1)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="lower center", ncols=6)
     near = counts_at(confirmed, 16.0).se_percent
     figure.suptitle(
         f"{near:.1f} % of the beats are confirmed at a time within 16 ms of the annotation", x=0.015, ha="left"
     )
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
     return figure

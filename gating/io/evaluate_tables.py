@@ -9,7 +9,7 @@ from rich.table import Table
 from gating.evaluation import Figures
 from gating.io.evaluate_report import Average, EvaluationReport, RecordReport, RunReport, Scores
 
-LEAST_WIDTH = 112  # in columns: a narrower terminal wraps the lines, and nothing is cut off
+LEAST_WIDTH = 120  # in columns: a narrower terminal wraps the lines, and nothing is cut off
 
 
 def console() -> Console:
@@ -43,7 +43,8 @@ def show(report: EvaluationReport, out: Console) -> None:
 def _title(run: RunReport, out: Console) -> None:
     beats = run.gross.confirmed.beats
     noise = "" if run.noise is None else f", noise {run.noise} at {run.snr_db:g} dB"
-    out.print(f"\n{len(run.records)} records, {beats} annotated beats scored{noise}", style="bold")
+    count = len(run.records)
+    out.print(f"\n{count} record{'s' * (count > 1)}, {beats} annotated beats scored{noise}", style="bold")
 
 
 def _table(title: str, columns: Iterable[str]) -> Table:

@@ -13,16 +13,16 @@ R-peak only. A signal veto inhibits at once; the lease comes back after `min_bea
 """
 
 from collections import deque
-from dataclasses import replace
 
 from gating.beats import Beats, ClassifiedBeat
+from gating.disturbance import Disturbances
 from gating.frontends import FRONTENDS
 from gating.frontends.frontend import SampleBlock
 from gating.interlocks import NO_FIXED_RATE, BookingView, SignalView, booking_vetoes, signal_vetoes
+from gating.judge import Judge
 from gating.leads import Leads, LeadsState
 from gating.messages import (
     Armed,
-    Beat,
     BreathHold,
     CardiacPhase,
     ExposureReport,
@@ -39,7 +39,7 @@ from gating.r_peak import RPeak, RPeakDetector
 from gating.rhythm import RhythmJudge
 from gating.sample_clock import BlockTimes, SampleClock
 from gating.settings import GateSettings
-from gating.status import LineHealth, Strip, gate_status
+from gating.status import LineHealth, Strip, beat_message, doubt_of, gate_status
 from gating.trigger import Booking, Permit, overtaken
 from gating.units import NS_PER_S, Nanoseconds, ns_from_ms
 from gating.window import NoWindow, place
@@ -51,14 +51,17 @@ PINGS = 16  # remembered, each to be answered once: two answers to one ping are 
 class Gate:
     """Bytes in, messages out. See the module's text; `wake_at_ns` says when the gate wants to be woken."""
 
-    def __init__(self, settings: GateSettings) -> None:
+    def __init__(self, settings: GateSettings, judge: Judge) -> None:
         self.settings = settings
+        self._judge = judge
         frontend = FRONTENDS[settings.frontend]
         self._declaration = frontend.declaration
         self._decoder = frontend.decoder()
         self._clock = SampleClock(settings.sample_clock, frontend.declaration)
         self._leads = Leads(settings.leads, frontend.declaration, settings.sample_clock)
         self._detector: RPeakDetector | None = None
+        self._disturbances: Disturbances | None = None
+        self._doubt: str | None = None  # why the last beat may not arm
         self._detector_shape: tuple[tuple[str, ...], float] | None = None
         self._beats = Beats(settings.rhythm)
         self._rhythm = RhythmJudge(settings.rhythm)
@@ -72,7 +75,6 @@ class Gate:
         self._lost_reason: str | None = None
         self._last_r_at_ns: int | None = None
         self._last_beat: ClassifiedBeat | None = None
-        self._best_lead: str | None = None
         self._current_peak = 0
         self._numbered_before = 0
         self._good_beats = 0
@@ -176,11 +178,13 @@ class Gate:
         if 1000 * block.lost_before / block.rate_hz > self.settings.sample_clock.max_gap_ms:
             detector.relearn()
             self._forget()
+        if self._disturbances is not None:
+            self._disturbances.take(block.microvolts)
         peaks = detector.take(block.microvolts, self._leads_state.mask, self._times)
         self._judge_signal(now_ns)
         out: list[Message] = []
         for peak in peaks:
-            out += self._on_peak(replace(peak, number=peak.number + self._numbered_before), now_ns)
+            out += self._on_peak(peak._replace(number=peak.number + self._numbered_before), now_ns)
         out += self._strip.take(block, self._times, self._leads_state)
         out += self._lease(now_ns)
         return out
@@ -188,40 +192,28 @@ class Gate:
     def _detector_for(self, block: SampleBlock) -> RPeakDetector:
         shape = (block.leads, block.rate_hz)
         if self._detector is None or self._detector_shape != shape:
-            self._detector = RPeakDetector(self.settings.r_peak, block.leads, block.rate_hz)
+            self._detector = RPeakDetector(self.settings.r_peak, block.leads, block.rate_hz, self._judge)
+            self._disturbances = Disturbances(len(block.leads), block.rate_hz)
             self._detector_shape = shape
             self._numbered_before = self._current_peak  # a new detector counts from 1, the gate goes on
         return self._detector
 
     def _on_peak(self, peak: RPeak, now_ns: int) -> list[Message]:
         if peak.stage == "withdrawn":
-            return [self._beat_message(peak, None, now_ns)]
+            return [beat_message(peak, self._beats, None, now_ns)]
         self._current_peak = max(self._current_peak, peak.number)
         out: list[Message] = self._cancel_if_early(peak, now_ns)
         if peak.stage == "provisional":
-            return [self._beat_message(peak, None, now_ns), *out]
+            return [beat_message(peak, self._beats, None, now_ns), *out]
         beat = self._beats.take(peak)
-        self._last_r_at_ns, self._last_beat, self._best_lead = peak.r_at_ns, beat, peak.lead
+        self._last_r_at_ns, self._last_beat = peak.r_at_ns, beat
+        self._doubt = doubt_of(peak, self._leads_state, self._disturbances)
         rhythm = self._rhythm.take(beat)
         self._good_beats = 0 if self._signal_reasons else self._good_beats + 1
-        out = [self._beat_message(peak, beat, now_ns), *out, rhythm]
+        out = [beat_message(peak, self._beats, beat, now_ns), *out, rhythm]
         self._predictor.take(beat)
         out += self._book(beat, now_ns)
         return out
-
-    def _beat_message(self, peak: RPeak, beat: ClassifiedBeat | None, now_ns: int) -> Beat:
-        return Beat(
-            number=peak.number,
-            stage=peak.stage,
-            r_at_ns=peak.r_at_ns,
-            uncertainty_ns=peak.uncertainty_ns,
-            beat_kind=self._beats.kind_of(peak.r_at_ns) if beat is None else beat.beat_kind,
-            confidence=peak.confidence,
-            lead=peak.lead,
-            rr_interval_ms=None if beat is None else beat.rr_interval_ms,
-            sample_arrived_at_ns=now_ns,
-            decided_at_ns=peak.decided_at_ns,
-        )
 
     # --- permission -------------------------------------------------------------------------------------------------
 
@@ -310,6 +302,7 @@ class Gate:
             now_ns=now_ns,
             beat=beat,
             good_beats=self._good_beats,
+            doubt=self._doubt,
             patient_safe=self._declaration.patient_safe,
             rate_exact=self._declaration.rate_exact,
             scanner=scanner,
@@ -381,7 +374,8 @@ class Gate:
                     signal_reasons=self._signal_reasons or self._standing_reasons(),
                     rhythm=self._rhythm.now(now_ns),
                     last_beat=self._last_beat,
-                    best_lead=self._best_lead,
+                    best_lead=None if self._detector is None else self._detector.best_lead,
+                    doubt=self._doubt,
                     good_beats=self._good_beats,
                     health=self._health,
                     session=None if self._permit is None else self._permit.armed.session,
@@ -396,4 +390,4 @@ class Gate:
         self._rhythm.forget()
         self._predictor.forget()
         self._good_beats = 0
-        self._last_r_at_ns, self._last_beat = None, None
+        self._last_r_at_ns, self._last_beat, self._doubt = None, None, None

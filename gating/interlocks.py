@@ -95,6 +95,7 @@ class BookingView:
     now_ns: int
     beat: ClassifiedBeat
     good_beats: int  # confirmed in a row without a signal veto
+    doubt: str | None  # why this beat may not arm: the ECG is not to be trusted enough
     patient_safe: bool
     rate_exact: bool
     scanner: ScannerStatus | None
@@ -115,6 +116,8 @@ def booking_vetoes(view: BookingView, settings: InterlockSettings) -> tuple[str,
         reasons.append(f"driver {view.scanner.driver} controls nothing")
     if view.good_beats < settings.min_beats:
         reasons.append(f"{view.good_beats} of {settings.min_beats} good beats seen")
+    if view.doubt is not None:
+        reasons.append(view.doubt)
     if view.hold_began_at_ns is None:
         reasons.append("the breath-hold has not begun")
     if view.beat.beat_kind == "premature":

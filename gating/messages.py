@@ -55,6 +55,8 @@ class Beat(Message, frozen=True):
     rr_interval_ms: float | None  # to the previous confirmed beat; None for the first
     sample_arrived_at_ns: int  # when the bytes arrived that held the deciding sample
     decided_at_ns: int
+    trust: float = 0.0  # 0..1: how probable it is that the beats found now are right
+    armed: bool = False  # confirmed, and trusted enough to book an exposure
 
 
 class Rhythm(Message, frozen=True):

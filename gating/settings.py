@@ -41,9 +41,10 @@ class LeadSettings(Section, frozen=True):
 class RPeakSettings(Section, frozen=True):
     """The detector."""
 
-    refractory_ms: float = 200.0
+    refractory_ms: float = 120.0  # the judge knows the time since the last beat; nothing is asked of it before this
     confirm_after_ms: float = 60.0  # after the peak; the S downstroke must be seen (ecg.md section 3)
-    learn_s: float = 2.0
+    learn_s: float = 1.3  # the levels; the first beat behind it is confirmed
+    least_trust: float = 0.98  # below it a beat is shown and does not arm
 
 
 class RhythmSettings(Section, frozen=True):

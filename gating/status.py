@@ -4,10 +4,12 @@ from collections import deque
 
 import numpy as np
 
-from gating.beats import ClassifiedBeat
+from gating.beats import Beats, ClassifiedBeat
+from gating.disturbance import Disturbances
 from gating.frontends.frontend import DecoderFaults, SampleBlock
 from gating.leads import LeadsState
-from gating.messages import Advice, EcgBlock, GateState, GateStatus, LeadStatus, Rhythm
+from gating.messages import Advice, Beat, EcgBlock, GateState, GateStatus, LeadStatus, Rhythm
+from gating.r_peak import RPeak
 from gating.sample_clock import BlockTimes
 from gating.settings import GateSettings
 from gating.units import NS_PER_S, ms_from_ns, ns_from_ms
@@ -67,6 +69,36 @@ class Strip:
         ]
 
 
+def beat_message(peak: RPeak, beats: Beats, beat: ClassifiedBeat | None, now_ns: int) -> Beat:
+    """Say one stage of one R-peak; `beat` is what it became, once confirmed."""
+    return Beat(
+        number=peak.number,
+        stage=peak.stage,
+        r_at_ns=peak.r_at_ns,
+        uncertainty_ns=peak.uncertainty_ns,
+        beat_kind=beats.kind_of(peak.r_at_ns) if beat is None else beat.beat_kind,
+        confidence=peak.confidence,
+        lead=peak.lead,
+        rr_interval_ms=None if beat is None else beat.rr_interval_ms,
+        sample_arrived_at_ns=now_ns,
+        decided_at_ns=peak.decided_at_ns,
+        trust=peak.trust,
+        armed=peak.armed,
+    )
+
+
+def doubt_of(peak: RPeak, leads: LeadsState | None, disturbances: Disturbances | None) -> str | None:
+    """Say why a confirmed beat may not arm, and what disturbs the lead that is disturbed most; None: it may."""
+    if peak.why_not is None or leads is None or disturbances is None:
+        return peak.why_not
+    spoilt = [
+        (worst.size_uv, f"lead {lead.lead}: {worst.text}")
+        for number, lead in enumerate(leads.leads)
+        if lead.trusted and (worst := disturbances.now(number)) is not None
+    ]
+    return f"{peak.why_not} ({max(spoilt)[1]})" if spoilt else peak.why_not
+
+
 def gate_status(
     settings: GateSettings,
     *,
@@ -78,6 +110,7 @@ def gate_status(
     rhythm: Rhythm,
     last_beat: ClassifiedBeat | None,
     best_lead: str | None,
+    doubt: str | None,
     good_beats: int,
     health: LineHealth,
     session: str | None,
@@ -98,6 +131,8 @@ def gate_status(
         advice, reasons = "wait", (f"{good_beats} of {wanted} good beats seen", *reasons)
     else:
         state = "ready" if session is None else "armed"
+        if doubt is not None:
+            advice, reasons = ("wait" if advice == "go" else advice), (doubt, *reasons)
     shown = None if signal_reasons else last_beat
     return GateStatus(
         at_ns=now_ns,

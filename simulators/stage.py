@@ -6,6 +6,7 @@ The demo builds the same things from the same functions, so that a seed means th
 import numpy as np
 
 from gating.frontends import FRONTENDS
+from gating.judge import Judge
 from gating.messages import AcquisitionPlan
 from gating.settings import GateSettings
 from scanner_bridge.driver import Capabilities
@@ -62,6 +63,7 @@ def hearts_beats(scenario: Scenario) -> tuple[TrueBeat, ...]:
 def set_up(
     scenario: Scenario,
     capabilities: Capabilities,
+    judge: Judge,
     *,
     faults: BusFaults | None = None,
     started_at_ns: int = START_NS,
@@ -74,6 +76,7 @@ def set_up(
         signal,
         gate_settings(scenario),
         capabilities,
+        judge,
         faults=faults,
         started_at_ns=started_at_ns,
         wires=wires,
@@ -85,6 +88,7 @@ def set_up_record(
     name: str,
     scenario: Scenario,
     capabilities: Capabilities,
+    judge: Judge,
     *,
     faults: BusFaults | None = None,
     started_at_ns: int = START_NS,
@@ -95,7 +99,7 @@ def set_up_record(
     `record` must be made for the scenario's box: its leads, its flags and its rate with the drift.
     """
     gate = GateSettings(frontend=scenario.box.frontend, source=f"record {name}", simulated=True)
-    return _stage(scenario, record, gate, capabilities, faults=faults, started_at_ns=started_at_ns, wires=wires)
+    return _stage(scenario, record, gate, capabilities, judge, faults=faults, started_at_ns=started_at_ns, wires=wires)
 
 
 def _stage(
@@ -103,6 +107,7 @@ def _stage(
     source: Source,
     gate: GateSettings,
     capabilities: Capabilities,
+    judge: Judge,
     *,
     faults: BusFaults | None,
     started_at_ns: int,
@@ -113,6 +118,7 @@ def _stage(
     return VirtualScan(
         box=EcgBox(source, FRONTENDS[scenario.box.frontend], scenario.box, scenario.faults, started_at_ns),
         gate=gate,
+        judge=judge,
         bridge=BridgeSettings(driver="gantry", plan=plan_settings(scenario)),
         plan=plan,
         gantry=Gantry(scenario.scanner, seed_angle_deg(scenario)),

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from gating.gate import Gate
+from gating.judge import Judge
 from gating.messages import CHANNELS, AcquisitionPlan, Message, OperatorRequest, Permission, Trigger
 from gating.settings import GateSettings
 from gating.units import NS_PER_MS, NS_PER_S, Nanoseconds
@@ -91,6 +92,7 @@ class VirtualScan:
         *,
         box: EcgBox,
         gate: GateSettings,
+        judge: Judge,
         bridge: BridgeSettings,
         plan: AcquisitionPlan,
         gantry: Gantry,
@@ -101,7 +103,7 @@ class VirtualScan:
         started_at_ns: int = START_NS,
     ) -> None:
         self._box, self._gantry = box, gantry
-        self._gate = Gate(gate)
+        self._gate = Gate(gate, judge)
         self._client = GantryClient()
         self._session = Session(plan, capabilities, bridge, KEYS, _tokens(rng))
         self._rng = rng

@@ -18,6 +18,7 @@ from gating.evaluation import (
     told_offline,
 )
 from gating.frontends import FRONTENDS, SampleBlock
+from gating.io.numbers import read_judge
 from gating.io.peers import run_peer
 from gating.io.records import ANNOTATOR, Record, RecordedBeats, read_record
 from gating.leads import Leads
@@ -172,7 +173,7 @@ def decide(microvolts: Floats, leads: tuple[str, ...], rate_hz: float) -> Iterat
 
     A recorded file does not say where its converter's rail lay, so no value is taken for it.
     """
-    detector = RPeakDetector(RPeakSettings(), leads, rate_hz)
+    detector = RPeakDetector(RPeakSettings(), leads, rate_hz, read_judge())
     for begin, end, mask in _pieces(microvolts, leads, rate_hz):
         times = BlockTimes(_at_ns(begin, rate_hz), NS_PER_S / rate_hz, _at_ns(end - 1, rate_hz), 0.0, 0.0, None)
         for peak in detector.take(microvolts[begin:end], mask, times):

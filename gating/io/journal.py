@@ -75,13 +75,16 @@ Argument = bytes | Message | str | None
 
 
 def versions() -> dict[str, str]:
-    """Name the versions that a replay depends on."""
+    """Name the versions that a replay depends on, the detector's numbers too."""
+    from gating.io.numbers import read_judge
+
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
+    found["judge"] = read_judge().fingerprint
     return found
 
 
@@ -235,8 +238,9 @@ def _lines(path: Path) -> Iterator[Line]:
 def fresh_gate(settings: GateSettings) -> GateLike:
     """Make the Gate that a journal's settings describe."""
     from gating.gate import Gate
+    from gating.io.numbers import read_judge
 
-    return Gate(settings)
+    return Gate(settings, read_judge())
 
 
 def replay(

@@ -18,6 +18,7 @@ from gating.io.bus import Bus
 from gating.io.journal import Journal, JournalledGate, head_for
 from gating.io.keys import Keyring
 from gating.io.loop import GateLoop
+from gating.io.numbers import read_judge
 from gating.io.outlet import DisplayOutlet, PermissionOutlet
 from gating.io.serial_port import SerialReader
 from gating.io.watch import quiet_collector, watch
@@ -80,7 +81,7 @@ def warm_up(settings: GateSettings) -> None:
     """
     frontend = FRONTENDS[settings.frontend]
     declared = frontend.declaration
-    gate, encoder = Gate(settings), frontend.encoder()
+    gate, encoder = Gate(settings, read_judge()), frontend.encoder()
     size = max(declared.block_fill_samples)
     on = np.zeros((size, len(declared.electrodes)), dtype=bool)
     for first in range(0, round(WARM_UP_S * declared.rate_hz), size):
@@ -106,7 +107,7 @@ async def run_gate(site: SiteSettings, log: Callable[[str], None]) -> None:
     bus = functools.partial(Bus, site.mqtt, site.site, keyring, role="gate", now_ns=time.monotonic_ns)
     buses = bus(listen=LISTENS_TO), bus(listen=())
     warm_up(settings)
-    gate = Gate(settings)
+    gate = Gate(settings, read_judge())
     quiet_collector()
     reader.open()
     wall = datetime.datetime.now().astimezone().isoformat()

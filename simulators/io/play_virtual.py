@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from gating.io.numbers import read_judge
 from scanner_bridge.drivers.gantry import CAPABILITIES
 from simulators.io.outcome import Story, finish, open_out, write_lines
 from simulators.scenario import Scenario
@@ -23,7 +24,7 @@ def study(scenario: Scenario, out: Path, say: Callable[[str], None]) -> dict[str
     """
     truth = open_out(open_out(out) / "truth")
     beats = hearts_beats(scenario)
-    stage = set_up(scenario, CAPABILITIES)
+    stage = set_up(scenario, CAPABILITIES, read_judge())
     began_s = time.perf_counter()
     run = stage.run()
     wall_s = time.perf_counter() - began_s

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gating.io.numbers import read_judge
 from gating.io.peers import DETECTORS
 from gating.r_peak import RPeakDetector
 from gating.sample_clock import BlockTimes
@@ -38,7 +39,7 @@ class Feed:
     """A detector of its own with time going on from block to block."""
 
     def __init__(self, leads: tuple[str, ...], rate_hz: float) -> None:
-        self._detector = RPeakDetector(RPeakSettings(), leads, rate_hz)
+        self._detector = RPeakDetector(RPeakSettings(), leads, rate_hz, read_judge())
         self._trusted = (True,) * len(leads)
         self._rate_hz = rate_hz
         self._next = 0

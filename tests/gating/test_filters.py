@@ -1,75 +1,96 @@
-"""Causal filters: exact, independent of the cut, and as late as they say."""
+"""The filters: whole numbers, so no cut changes a bit; each delay is what it states; the fusing follows weights."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from gating.filters import Lag, MovingSum, QrsFilters, Slope, nanovolts
+from gating.filters import (
+    ENERGY,
+    NANOVOLTS,
+    SLOPE,
+    SMOOTH,
+    WEIGHT,
+    Lengths,
+    Signals,
+    begin,
+    filter_sample,
+    fuse_again,
+    lengths_for,
+    parabola,
+    signals_for,
+    time_ns,
+)
 
-FILTERS = [MovingSum(1), MovingSum(7), Lag(5), Slope(6)]
-
-
-def _fresh(kind: MovingSum | Lag | Slope) -> MovingSum | Lag | Slope:
-    """Make one like it that has seen nothing."""
-    return type(kind)(kind.length)
-
-
-@pytest.mark.parametrize("kind", FILTERS, ids=lambda f: type(f).__name__)
-@given(cuts=st.lists(st.integers(1, 30), min_size=1, max_size=10), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
-def test_the_cut_changes_no_bit(kind: MovingSum, cuts: list[int], seed: int) -> None:
-    """Whole or in pieces: the same integers."""
-    samples = np.random.default_rng(seed).integers(-(10**9), 10**9, (sum(cuts), 3))
-    whole = _fresh(kind).take(samples)
-    pieces, cut = _fresh(kind), np.split(samples, np.cumsum(cuts)[:-1])
-    np.testing.assert_array_equal(whole, np.concatenate([pieces.take(piece) for piece in cut]))
+RATES_HZ = [100.0, 250.0, 360.0, 500.0, 1000.0, 2000.0]
 
 
-def test_a_moving_sum_is_the_sum() -> None:
-    """Seven samples, and before the first one the signal stood still."""
-    samples = np.random.default_rng(1).integers(-1000, 1000, (50, 2))
-    padded = np.concatenate((np.repeat(samples[:1], 6, axis=0), samples))
-    expected = [padded[k : k + 7].sum(axis=0) for k in range(50)]
-    np.testing.assert_array_equal(expected, MovingSum(7).take(samples))
+def _filtered(x: np.ndarray, rate_hz: float, weights: tuple[float, ...]) -> tuple[Lengths, Signals, np.ndarray]:
+    """Filter a signal [sample, lead] as the search does."""
+    lengths = lengths_for(rate_hz)
+    signals = signals_for(lengths, x.shape[1])
+    leads = np.zeros((x.shape[1], WEIGHT + 1))
+    leads[:, WEIGHT] = weights
+    begin(lengths, signals, x[0])
+    for n, sample in enumerate(x):
+        signals.strength[n & lengths.mask] = filter_sample(lengths, signals.wave, signals.sums, leads, n, sample)
+        signals.at_ns[n & lengths.mask] = round(1e9 * n / rate_hz)
+    return lengths, signals, leads
 
 
-@pytest.mark.parametrize("kind", [MovingSum(8), MovingSum(9), Lag(4)], ids=["even", "odd", "lag"])
-def test_a_ramp_comes_out_as_late_as_stated(kind: MovingSum) -> None:
-    """A straight line is only shifted, by the stated delay."""
-    ramp = 1000 * np.arange(100)[:, None]
-    gain = kind.length if isinstance(kind, MovingSum) else 1
-    out = _fresh(kind).take(ramp)[50:, 0] / gain
-    np.testing.assert_allclose(1000 * (np.arange(50, 100) - kind.delay_samples), out)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_they_are_what_plain_sums_say(rate_hz: float) -> None:
+    """Smooth, slope and energy equal the means and differences computed anew from the samples, to the last bit."""
+    x = np.rint(np.random.default_rng(1).normal(0.0, 300.0, (round(2 * rate_hz), 2)) * NANOVOLTS) / NANOVOLTS
+    lengths, signals, _ = _filtered(x, rate_hz, (1.0, 1.0))
+    before = np.repeat(x[:1], 4 * lengths.slope + lengths.energy, axis=0)
+    nanovolts = np.rint(np.concatenate((before, x)) * NANOVOLTS)[:, 1]
+    sums = np.convolve(nanovolts, np.ones(lengths.slope), "valid")
+    slope = sums[lengths.slope :] - sums[: -lengths.slope]
+    smooth = np.convolve(nanovolts, np.ones(lengths.smooth), "valid") / (NANOVOLTS * lengths.smooth)
+    energy = np.convolve(np.abs(slope), np.ones(lengths.energy), "valid") / (NANOVOLTS * lengths.slope * lengths.energy)
+    assert np.array_equal(slope[-len(x) :], signals.wave[1, SLOPE, : len(x)])
+    assert np.allclose(smooth[-len(x) :], signals.wave[1, SMOOTH, : len(x)], rtol=1e-14, atol=1e-9)
+    assert np.allclose(energy[-len(x) :], signals.wave[1, ENERGY, : len(x)], rtol=1e-12, atol=1e-9)
 
 
-def test_the_slope_of_a_ramp_and_of_a_plateau() -> None:
-    """Constant on a straight line, nothing on a level; its delay is that of its middle."""
-    slope = Slope(6).take(np.concatenate((np.zeros(40), 10 * np.arange(60)))[:, None].astype(np.int64))[:, 0]
-    assert 0 == slope[30]
-    assert 10 * 6 * 6 == slope[-1]
-    half = int(np.argmax(slope >= slope[-1] / 2))
-    assert half - 40 == pytest.approx(Slope(6).delay_samples, abs=1)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_the_smoothed_peak_lies_its_delay_behind(rate_hz: float) -> None:
+    """A symmetrical wave comes out `smooth_delay` samples later, wherever it stood."""
+    n = np.arange(round(rate_hz))
+    x = 1000.0 * np.exp(-0.5 * ((n - 400 * rate_hz // 1000) / (0.015 * rate_hz)) ** 2)[:, None]
+    lengths, signals, _ = _filtered(x, rate_hz, (1.0,))
+    assert 400 * rate_hz // 1000 + lengths.smooth_delay == int(signals.wave[0, SMOOTH, : len(x)].argmax())
 
 
-def test_an_offset_of_half_a_volt_leaves_no_rounding() -> None:
-    """300 mV of electrode offset and an hour of samples: the sums stay exact."""
-    kind = MovingSum(5)
-    samples = nanovolts(np.full((10_000, 1), 300_000.5))
-    for _ in range(20):
-        out = kind.take(samples)
-    assert {5 * 300_000_500} == set(out[:, 0].tolist())
+def test_a_long_run_carries_no_error() -> None:
+    """After a million samples of noise on an offset of 100 mV a flat line is flat: no rounding is left in the sums."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate((rng.normal(100_000.0, 500.0, (200_000, 1)), np.full((500, 1), 100_000.0)))
+    lengths, signals, _ = _filtered(x, 250.0, (1.0,))
+    last = (len(x) - 1) & lengths.mask
+    assert (0.0, 0.0) == (signals.wave[0, SLOPE, last], signals.wave[0, ENERGY, last])
 
 
-def test_the_memory_keeps_four_seconds_and_knows_their_times() -> None:
-    """Old samples go, the last four seconds stay under their numbers."""
-    filters = QrsFilters(1, 500.0)
-    x = np.sin(np.arange(10_000) / 50.0)[:, None] * 500.0
-    for first in range(0, 10_000, 16):
-        rows = slice(first, first + 16)
-        filters.take(x[rows], 2_000_000 * np.arange(first, first + len(x[rows])))
-    assert 10_000 == filters.end
-    assert filters.begin <= 8_000
-    assert 2_000_000 * 8_123 + 500_000 == filters.time_ns(8_123.25)
-    at = filters.rows(9_000, 9_001).start
-    assert filters.smooth[at, 0] == pytest.approx(x[9_000 - filters.delay_samples, 0], abs=1.0)
+def test_the_strength_is_the_weighted_sum_of_the_energies() -> None:
+    """Each lead counts as its weight says, and fusing again with other weights changes the past."""
+    x = np.random.default_rng(5).normal(0.0, 100.0, (500, 3))
+    lengths, signals, leads = _filtered(x, 500.0, (0.5, 0.0, 2.0))
+    energy = signals.wave[:, ENERGY, :500]
+    assert np.allclose(0.5 * energy[0] + 2.0 * energy[2], signals.strength[:500])
+    leads[:, WEIGHT] = (0.0, 1.0, 0.0)
+    fuse_again(lengths, signals, leads, 400, 500)
+    assert np.allclose(0.5 * energy[0, :400] + 2.0 * energy[2, :400], signals.strength[:400])
+    assert np.allclose(energy[1, 400:], signals.strength[400:500])
+
+
+def test_a_point_between_samples_has_a_time() -> None:
+    """Times are interpolated between the samples' own, and beyond the newest they go on."""
+    lengths, signals, _ = _filtered(np.zeros((100, 1)), 500.0, (1.0,))
+    assert 41_000_000 == time_ns(lengths, signals, 20.5, 99)
+    assert 198_000_000 == time_ns(lengths, signals, 99.0, 99)
+
+
+def test_the_parabola_finds_the_top_between_samples() -> None:
+    """Through three points of a parabola its top comes back exactly; three equal points have none."""
+    points = [-((at - 0.3) ** 2) for at in (-1.0, 0.0, 1.0)]
+    assert 0.3 == pytest.approx(parabola(*points))
+    assert 0.0 == parabola(1.0, 1.0, 1.0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gating.frontends.frontend import SampleBlock
 from gating.gate import Gate
+from gating.io.numbers import read_judge
 from gating.messages import (
     Armed,
     Beat,
@@ -55,7 +56,7 @@ def ecg(r_s: Sequence[float], seconds: float) -> NDArray[np.float64]:
 class Bench:
     """A gate, fed block by block as a box would, with a bridge that answers by hand."""
 
-    gate: Gate = field(default_factory=lambda: Gate(GateSettings(simulated=True)))
+    gate: Gate = field(default_factory=lambda: Gate(GateSettings(simulated=True), read_judge()))
     said: list[tuple[int, Message]] = field(default_factory=list)
     now_ns: int = START_NS
 
@@ -271,7 +272,7 @@ def test_a_refused_trigger_frees_the_next_beat(armed_bench: Bench) -> None:
 
 def test_a_session_that_is_not_ours_is_ignored(an_armed: Armed, make_status: Callable[..., ScannerStatus]) -> None:
     """Armed for another gate's key: no permission leaves this one, and the page is told why."""
-    bench = Bench(gate=Gate(GateSettings(key_id="mine")))
+    bench = Bench(gate=Gate(GateSettings(key_id="mine"), read_judge()))
     bench.feed(ecg(R_60, 12.0))
     bench.hear(make_status(at_ns=bench.now_ns))
     bench.hear(an_armed)
@@ -284,7 +285,7 @@ def test_a_session_that_is_not_ours_is_ignored(an_armed: Armed, make_status: Cal
 
 def test_a_ping_is_answered_with_the_gates_clock() -> None:
     """The bridge measures the clocks by it."""
-    out = Gate(GateSettings()).hear(Ping(token="t", at_ns=5), Nanoseconds(77))
+    out = Gate(GateSettings(), read_judge()).hear(Ping(token="t", at_ns=5), Nanoseconds(77))
     assert [Pong(token="t", ping_at_ns=5, gate_at_ns=77)] == [m for m in out if isinstance(m, Pong)]
 
 
@@ -366,7 +367,7 @@ def test_a_status_that_was_overtaken_is_not_taken_for_the_newest(
 
 def test_a_doubled_ping_is_answered_once() -> None:
     """Two answers to one ping are how a bridge knows two gates that share a key: one gate must never look like it."""
-    gate = Gate(GateSettings())
+    gate = Gate(GateSettings(), read_judge())
     answers = [gate.hear(Ping(token=token, at_ns=5), Nanoseconds(now)) for token, now in (("t", 7), ("t", 8), ("u", 9))]
     pongs = [[m.token for m in out if isinstance(m, Pong)] for out in answers]
     assert [["t"], [], ["u"]] == pongs

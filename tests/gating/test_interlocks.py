@@ -118,6 +118,7 @@ def bookable(make_status: Callable[..., ScannerStatus]) -> BookingView:
         now_ns=NOW_NS,
         beat=BEAT,
         good_beats=10,
+        doubt=None,
         patient_safe=False,
         rate_exact=True,
         scanner=make_status(),
@@ -192,3 +193,9 @@ def test_a_plan_keeps_its_hash_on_the_wire(a_plan: AcquisitionPlan) -> None:
     whole = msgspec.structs.replace(a_plan, kvp=120)
     assert plan_hash(a_plan) == plan_hash(whole)
     assert plan_hash(whole) == plan_hash(decode(encode(whole)))  # type: ignore[arg-type]  # a plan comes back
+
+
+def test_a_doubted_signal_holds_the_beat_with_its_reason(bookable: BookingView) -> None:
+    """What the detector does not trust enough arms nothing, and the reason is the detector's."""
+    doubted = replace(bookable, doubt="the ECG is 71 % to be trusted, 98 % are needed")
+    assert ("the ECG is 71 % to be trusted, 98 % are needed",) == booking_vetoes(doubted, LIMITS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from gating.io.numbers import read_judge
 from gating.r_peak import RPeak, RPeakDetector
 from gating.sample_clock import BlockTimes
 from gating.settings import RPeakSettings
@@ -58,7 +59,7 @@ def _run(
 ) -> list[RPeak]:
     """Feed the story in blocks; sample k is at exactly k periods."""
     period_ns = round(1e9 / story.rate_hz)
-    detector = detector or RPeakDetector(RPeakSettings(), leads, story.rate_hz)
+    detector = detector or RPeakDetector(RPeakSettings(), leads, story.rate_hz, read_judge())
     peaks: list[RPeak] = []
     for first in range(0, len(story.x), samples):
         rows = story.x[first : first + samples]
@@ -199,7 +200,7 @@ def test_a_reference_that_was_never_trusted_is_not_needed() -> None:
 def test_after_relearning_beats_come_within_two_and_a_half_seconds() -> None:
     """`relearn` forgets all, and numbers go on."""
     story = _story(STEADY)
-    detector = RPeakDetector(RPeakSettings(), LEADS, 500.0)
+    detector = RPeakDetector(RPeakSettings(), LEADS, 500.0, read_judge())
     cut = 5_008
     before = _run(Story(story.x[:cut], story.truth_s, 500.0), detector=detector)
     knew = detector.learned
@@ -220,7 +221,7 @@ def test_after_relearning_beats_come_within_two_and_a_half_seconds() -> None:
 def test_all_times_shifted_shift_all_answers() -> None:
     """The origin of the clock means nothing."""
     story = _story(STEADY[:6])
-    detector, shifted = (RPeakDetector(RPeakSettings(), LEADS, 500.0) for _ in range(2))
+    detector, shifted = (RPeakDetector(RPeakSettings(), LEADS, 500.0, read_judge()) for _ in range(2))
     shift_ns = 10**17 + 7
     for first in range(0, len(story.x), 16):
         rows, at_ns = story.x[first : first + 16], first * 2 * MS

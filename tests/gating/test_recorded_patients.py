@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gating.frontends import FRONTENDS, SampleBlock
+from gating.io.numbers import read_judge
 from gating.leads import Leads
 from gating.r_peak import RPeak, RPeakDetector
 from gating.sample_clock import BlockTimes
@@ -51,7 +52,7 @@ def test_their_leads_keep_the_trust(record: str, mitdb: Callable[[str], Record])
 def test_their_beats_are_found(record: str, most_missed: int, most_extra: int, mitdb: Callable[[str], Record]) -> None:
     """Beats within 150 ms from 4 s on; their times spread by 3 ms at most against the annotations."""
     x, names, beats = mitdb(record)
-    detector = RPeakDetector(RPeakSettings(), names, RATE_HZ)
+    detector = RPeakDetector(RPeakSettings(), names, RATE_HZ, read_judge())
     period_ns = 1e9 / RATE_HZ
     peaks: list[RPeak] = []
     for first in range(0, len(x), 36):

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from gating.frontends import FRONTENDS
+from gating.io.numbers import read_judge
 from gating.io.records import Record, RecordedBeats, read_record
 from gating.units import NS_PER_MS
 from scanner_bridge.drivers.gantry import CAPABILITIES
@@ -80,7 +81,7 @@ def run_record(path: Path, from_s: float, scenario: Scenario) -> tuple[VirtualRu
     """Run one scan on a record; gives the run, its log, and the WFDB symbol of each annotated beat by its number."""
     declaration = FRONTENDS[scenario.box.frontend].declaration
     source = RecordSource(_piece(path, from_s), declaration, drift_ppm=scenario.box.drift_ppm)
-    run = set_up_record(source, path.name, scenario, CAPABILITIES).run(LONGEST_S)
+    run = set_up_record(source, path.name, scenario, CAPABILITIES, read_judge()).run(LONGEST_S)
     return run, log_of(run, source.beats), {beat.number: beat.symbol or "?" for beat in source.beats}
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gating.io.numbers import read_judge
 from gating.messages import ScannerStatus
 from gating.units import NS_PER_MS, NS_PER_S
 from scanner_bridge.drivers.gantry import CAPABILITIES
@@ -36,7 +37,7 @@ class Elsewhere:
 def test_a_bridge_on_another_clock_completes_the_scan(ahead_ns: int) -> None:
     """Whichever host has been up for longer: all steps exposed, oracle clean but for what the clocks are in doubt."""
     scenario = load_scenario("steady")
-    scan: Any = set_up(scenario, CAPABILITIES)
+    scan: Any = set_up(scenario, CAPABILITIES, read_judge())
     scan._session, scan._client = Elsewhere(scan._session, ahead_ns), Elsewhere(scan._client, ahead_ns)
     run = scan.run()
     true_r_ns = [beat.r_at_ns for beat in log_of(run, hearts_beats(scenario)).beats]

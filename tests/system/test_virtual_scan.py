@@ -10,6 +10,7 @@ from itertools import product
 import pytest
 
 from gating.gate import Gate
+from gating.io.numbers import read_judge
 from gating.messages import Message
 from gating.units import NS_PER_S, Nanoseconds
 from simulators.io.scenarios import load_scenario, scenario_names
@@ -144,7 +145,7 @@ def test_the_gates_calls_replay_to_identical_messages() -> None:
     """A bug report is a test: a fresh gate given the recorded calls says the same."""
     scenario = reseeded(load_scenario("pvc"), 4)
     run = run_scan(scenario)
-    gate = Gate(gate_settings(scenario))
+    gate = Gate(gate_settings(scenario), read_judge())
     assert [call.returned for call in run.calls] == [_again(gate, call) for call in run.calls]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gating.io.numbers import read_judge
 from gating.units import NS_PER_MS
 from scanner_bridge.drivers.gantry import CAPABILITIES
 from simulators.io.scenarios import load_scenario
@@ -41,7 +42,7 @@ def notice_ns(scenario: Scenario, fault: Fault) -> int:
 
 def run_scan(scenario: Scenario, faults: BusFaults | None = None, started_at_ns: int = START_NS) -> VirtualRun:
     """Run a scenario in virtual time."""
-    return set_up(scenario, CAPABILITIES, faults=faults, started_at_ns=started_at_ns).run()
+    return set_up(scenario, CAPABILITIES, read_judge(), faults=faults, started_at_ns=started_at_ns).run()
 
 
 def judge(scenario: Scenario, faults: BusFaults | None = None) -> Verdict:

@@ -1,0 +1,116 @@
+"""The state of one search for R-peaks, and the words that it says: compiled, all in arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from gating.fiducial import offset_of, timed_lead
+from gating.figures import COUNT, TRUST_COUNT
+from gating.filters import Floats, Integers, Lengths, Signals, lengths_for, signals_for, time_ns
+from gating.qrs import BEATS_KNOWN, OFFSET_SPREAD, OFFSETS, TRUST, Usual, usual_for
+
+UNKNOWN_OFFSET_S = 0.020
+NO_CANDIDATE = -1
+
+(NEXT, SEARCHED, BEGUN, LEARNED, LEARN_FROM, REFERENCE, NUMBER) = range(7)
+(OPENED, LOOK, TOLD, STAGE, WAITED, BLIND) = range(7, 13)
+PLACES = 13
+(LOW, PATIENT_UNTIL) = range(2)
+(CONFIRM_S, REFRACTORY_S, LEARN_S) = range(3)  # of the limits
+(E_STAGE, E_NUMBER, E_LEAD, E_R_AT, E_DECIDED_AT, E_KNOWN) = range(6)
+EVENT_INTEGERS = 6
+(E_ERROR_S, E_CONFIDENCE, E_TRUST, E_R) = range(4)
+EVENT_FLOATS = 4
+PROVISIONAL, CONFIRMED, WITHDRAWN = range(3)
+# a row of the training: TRUST_FIGURES, then r, now, kind, odds, opened
+(ROW_R, ROW_NOW, ROW_KIND, ROW_ODDS, ROW_OPENED) = range(TRUST_COUNT, TRUST_COUNT + 5)
+ROW_COLUMNS = TRUST_COUNT + 5
+
+
+class Track(NamedTuple):
+    """The whole state of one search."""
+
+    lengths: Lengths
+    signals: Signals
+    usual: Usual
+    before: Usual  # what was known before the last beat
+    place: Integers  # [NEXT ...]
+    low: Floats  # [LOW: least strength since the last candidate, PATIENT_UNTIL: no smaller beats before]
+    figures: Floats  # scratch: of a candidate
+    trust_figures: Floats  # scratch: of a confirmed beat
+    scratch: Floats
+
+
+def track_for(leads: int, rate_hz: float, reference: int) -> Track:
+    """Make the state of a search that has seen nothing."""
+    lengths = lengths_for(rate_hz)
+    place = np.zeros(PLACES, dtype=np.int64)
+    place[REFERENCE], place[OPENED] = reference, NO_CANDIDATE
+    return Track(
+        lengths=lengths,
+        signals=signals_for(lengths, leads),
+        usual=usual_for(lengths, leads),
+        before=usual_for(lengths, leads),
+        place=place,
+        low=np.array([1e18, 0.0]),
+        figures=np.zeros(COUNT),
+        trust_figures=np.zeros(TRUST_COUNT),
+        scratch=np.zeros(COUNT),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def event(
+    track: Track,
+    stage: int,
+    timed: int,
+    r: float,
+    error_s: float,
+    confidence: float,
+    trust: float,
+    integers: Integers,
+    floats: Floats,
+    events: int,
+) -> int:
+    """Write one event; gives the number of events."""
+    place, usual, rate = track.place, track.usual, track.lengths.rate_hz
+    newest = place[NEXT] - 1
+    if timed != place[REFERENCE]:
+        known = usual.leads[timed, OFFSETS] >= 3
+        error_s += usual.leads[timed, OFFSET_SPREAD] / rate if known else UNKNOWN_OFFSET_S
+        r -= offset_of(usual, timed, place[REFERENCE])
+    integers[events, E_STAGE], integers[events, E_NUMBER], integers[events, E_LEAD] = stage, place[NUMBER], timed
+    integers[events, E_R_AT] = time_ns(track.lengths, track.signals, r, newest)
+    integers[events, E_DECIDED_AT] = track.signals.at_ns[newest & track.lengths.mask]
+    integers[events, E_KNOWN] = np.int64(usual.beat[BEATS_KNOWN])
+    floats[events, E_ERROR_S], floats[events, E_CONFIDENCE] = error_s, confidence
+    floats[events, E_TRUST], floats[events, E_R] = trust, r
+    return events + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def drop(track: Track, integers: Integers, floats: Floats, events: int) -> int:
+    """Give up an open candidate; what was told of it is withdrawn."""
+    place = track.place
+    if place[OPENED] != NO_CANDIDATE and place[TOLD] == 1:
+        timed = timed_lead(track.usual, place[REFERENCE])
+        opened = float(place[OPENED])
+        events = event(track, WITHDRAWN, timed, opened, 0.05, 0.0, track.usual.beat[TRUST], integers, floats, events)
+    place[OPENED] = NO_CANDIDATE
+    place[TOLD] = 0
+    return events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def note(track: Track, rows: Floats, row_count: int, r: float, n: int, kind: int, odds: float) -> int:
+    """Keep the figures of a decision for the training; gives the number of rows."""
+    if row_count >= rows.shape[0]:
+        return row_count
+    row = rows[row_count]
+    row[:COUNT] = track.figures
+    if kind == CONFIRMED:
+        row[:TRUST_COUNT] = track.trust_figures
+    row[ROW_R], row[ROW_NOW], row[ROW_KIND], row[ROW_ODDS] = r, n, kind, odds
+    row[ROW_OPENED] = track.place[OPENED]
+    return row_count + 1

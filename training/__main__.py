@@ -1,0 +1,250 @@
+"""Train the detector's judge and write `gating/numbers/r_peak.toml`: `python -m training DATA`.
+
+DATA holds `mitdb` and `nstdb`. Round by round every recording is run through the detector with the networks as they
+are, each candidate becomes a row of figures, and the networks are fitted to the rows of the last rounds: so they learn
+from what their own decisions lead to (Ross et al. 2011, arXiv:1011.0686). The records are dealt into folds; each is
+run with networks that never saw it, and the tables printed are of these. At the end one more fit of all records is
+written. The first round's judge is a plain logistic function set by hand.
+"""
+
+import argparse
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gating.evaluation import Outcome, Told, Truth, counts_at, match, outcome, pooled
+from gating.figures import COUNT, FIGURES, TRUST_COUNT, TRUST_FIGURES
+from gating.io.numbers import write_numbers
+from gating.io.records import read_record
+from gating.judge import Judge, Network
+from gating.r_peak import RPeakDetector
+from gating.sample_clock import BlockTimes
+from gating.settings import RPeakSettings
+from gating.track import CONFIRMED, ROW_KIND, ROW_OPENED, ROW_R
+from training.fit import Singles, Size, fit, linear, numbers_of
+from training.variants import SIMULATED, Variant, recorded, simulated
+
+FOLDS = 6
+ROUNDS = 5
+KEPT_ROUNDS = 3
+MOST_ROWS = 60_000  # of one recording
+KEPT_SHARE = 0.35  # of the rows of what weighs little
+SIZES = {"confirm": Size(16, 8, 3, 7), "provisional": Size(16, 8, 1, 7), "trust": Size(10, 5, 1, 8)}
+BIASES = (0.0, 0.4, 0.8, 1.2)
+SLOPES = {
+    "energy": 1.9, "likeness": 0.95, "rise": 0.6, "fall": 0.6, "swing": 2.3, "quiet_before": -1.5, "early": 4.48,
+    "late": 0.5,
+}  # fmt: skip
+CT_LIKE = ("101", "112", "115", "122", "205", "209", "220", "230")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What one run gave to learn from."""
+
+    figures: Singles  # [row, figure], of the trust network's
+    kind: NDArray[np.int64]  # [row]
+    label: Singles  # [row]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One recording through the detector."""
+
+    key: tuple[str, str]
+    rows: Rows
+    confirmed: Outcome
+    provisional: Outcome
+
+
+VARIANTS: dict[tuple[str, str], Variant] = {}
+BANK: dict[tuple[str, str], list[Rows]] = {}
+
+
+def start_judge() -> Judge:
+    """Give the judge of the first round."""
+    return Judge(
+        linear(FIGURES, SLOPES, -4.0), linear(FIGURES, SLOPES, -4.0), linear(TRUST_FIGURES, {"odds": 1.0}, 0.0), "start"
+    )
+
+
+def run(job: tuple[tuple[str, str], Judge]) -> Run:
+    """Run one recording and label its candidates; the job of a worker."""
+    key, judge = job
+    variant = VARIANTS[key]
+    rate_hz, to_sample = variant.rate_hz, variant.rate_hz * 1e-9
+    detector = RPeakDetector(RPeakSettings(), variant.leads, rate_hz, judge, rows=MOST_ROWS)
+    every = BlockTimes(0, 1e9 / rate_hz, 0, 0.0, 0.0, None)
+    peaks = detector.take(variant.microvolts.astype(np.float64), (True,) * len(variant.leads), every)
+    truth = Truth(
+        variant.beats.astype(np.float64),
+        rate_hz,
+        variant.scored_from_s * rate_hz,
+        tuple((float(a), float(b)) for a, b in variant.flutter),
+    )
+    outcomes = []
+    for stage in ("confirmed", "provisional"):
+        told = sorted(
+            (p.r_at_ns * to_sample, p.decided_at_ns * to_sample, p.trust, p.armed) for p in peaks if p.stage == stage
+        )
+        table = np.array(told, dtype=np.float64).reshape(-1, 4)
+        outcomes.append(outcome(truth, Told(table[:, 0], table[:, 1], table[:, 2], table[:, 3] > 0.5)))
+    rows = _labelled(detector.rows, truth)
+    if variant.weight < 0.35:
+        keep = np.random.default_rng(len(rows.kind)).random(len(rows.kind)) < KEPT_SHARE
+        rows = Rows(rows.figures[keep], rows.kind[keep], rows.label[keep])
+    return Run(key, rows, *outcomes)
+
+
+def _labelled(rows: NDArray[np.float64], truth: Truth) -> Rows:
+    """Label each row by whether its candidate becomes the partner of an annotated beat."""
+    counted = replace(truth, first=4.0 * truth.rate_hz).counts(rows[:, ROW_R])
+    rows = rows[counted]
+    judged = rows[rows[:, ROW_KIND] == CONFIRMED]
+    last = {opened: place for place, opened in enumerate(judged[:, ROW_OPENED].tolist())}
+    final = judged[sorted(last.values())]
+    order = np.argsort(final[:, ROW_R], kind="stable")
+    partner = match(truth.beats, final[order, ROW_R], 0.150 * truth.rate_hz)
+    hits = set(final[order, ROW_OPENED][partner[partner >= 0]].tolist())
+    label = np.array([opened in hits for opened in rows[:, ROW_OPENED].tolist()], dtype=np.float32)
+    kind = rows[:, ROW_KIND].astype(np.int64)
+    return Rows(rows[:, :TRUST_COUNT].astype(np.float32), kind, label)
+
+
+def fit_fold(job: tuple[int, tuple[str, ...]]) -> tuple[Network, Network, Network]:
+    """Fit the three networks to all rows but those of some records; the job of a worker."""
+    seed, left_out = job
+    keys = [key for key in BANK if key[0] not in left_out]
+    figures = np.concatenate([rows.figures for key in keys for rows in BANK[key]])
+    label = np.concatenate([rows.label for key in keys for rows in BANK[key]])
+    judged = np.concatenate([rows.kind for key in keys for rows in BANK[key]]) == CONFIRMED
+    weight = np.concatenate(
+        [np.full(len(rows.kind), VARIANTS[key].weight, dtype=np.float32) for key in keys for rows in BANK[key]]
+    )
+    confirm = fit(np.ascontiguousarray(figures[judged, :COUNT]), label[judged], weight[judged], SIZES["confirm"], seed)
+    early = ~judged
+    provisional = fit(
+        np.ascontiguousarray(figures[early, :COUNT]), label[early], weight[early], SIZES["provisional"], seed
+    )
+    told = judged & (figures[:, COUNT] > 0.0)
+    trust = fit(np.ascontiguousarray(figures[told]), label[told], weight[told] ** 0.5, SIZES["trust"], seed)
+    return confirm, provisional, trust
+
+
+def biased(judge: Judge, bias: float) -> Judge:
+    """Believe a little more or less."""
+    confirm = judge.confirm._replace(last_bias=judge.confirm.last_bias + bias)
+    return Judge(confirm, judge.provisional, judge.trust, judge.fingerprint)
+
+
+def table(runs: list[Run], title: str) -> None:
+    """Print what the held-out runs of a round came to, by variant."""
+    print(title, flush=True)
+    by_name: dict[str, list[Run]] = defaultdict(list)
+    for one in runs:
+        by_name[one.key[1]].append(one)
+    for name, those in by_name.items():
+        confirmed, provisional = pooled(one.confirmed for one in those), pooled(one.provisional for one in those)
+        sure, early = counts_at(confirmed, 150.0), counts_at(provisional, 150.0)
+        delay = np.nanpercentile(confirmed.beat_delay_ms, [50, 99])
+        soon = np.nanpercentile(provisional.beat_delay_ms, [50, 99])
+        false = np.isnan(confirmed.told_error_ms)
+        armed = confirmed.told_armed
+        print(
+            f"{name:<17} {sure.fn:>6} + {sure.fp:>5} Se {sure.se_percent:6.2f} +P {sure.ppv_percent:6.2f}"
+            f" delay {delay[0]:.0f}/{delay[1]:.0f}; first word {early.se_percent:.2f} {early.ppv_percent:.2f}"
+            f" {soon[0]:.0f}/{soon[1]:.0f}; armed +P {100 - 100 * (armed & false).sum() / max(armed.sum(), 1):.2f}"
+            f" of {100 * confirmed.beat_armed.mean():.1f} %"
+        )
+        if name in ("both", "first"):
+            worst = [(one.key[0], counts_at(one.confirmed, 150.0)) for one in those]
+            print("    ", {record: (c.fn, c.fp) for record, c in worst if c.fn + c.fp > 3})
+            near = [c.fn + c.fp for record, c in worst if record in CT_LIKE]
+            print("      CT-like errors", sum(near), flush=True)
+
+
+def pool() -> ProcessPoolExecutor:
+    """Give workers that see the recordings and the rows as they are now."""
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("fork"))
+
+
+def rounds(folds: list[tuple[str, ...]], fold_of: dict[str, int], count: int) -> Iterator[tuple[int, list[Judge]]]:
+    """Run and fit, round by round; yields the judges of the folds."""
+    judges = [start_judge()] * len(folds)
+    for number in range(count):
+        with pool() as workers:
+            runs = list(workers.map(run, [(key, judges[fold_of[key[0]]]) for key in VARIANTS], chunksize=2))
+        table(runs, f"round {number}")
+        for one in runs:
+            BANK.setdefault(one.key, []).append(one.rows)
+            del BANK[one.key][:-KEPT_ROUNDS]
+        with pool() as workers:
+            fitted = list(workers.map(fit_fold, [(place + 1, fold) for place, fold in enumerate(folds)]))
+        judges = [Judge(*three, "fold") for three in fitted]
+        yield number, judges
+
+
+def main() -> None:
+    """Train, print the tables, write the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--clean", action="store_true", help="only the records as they are: a quick look")
+    options = parser.parse_args()
+    began = time.monotonic()
+    noises = {
+        kind: read_record(options.data / "nstdb" / name).microvolts
+        for kind, name in (("em", "em118"), ("ma", "ma"), ("bw", "bw"))
+    }
+    records = sorted({path.stem for path in (options.data / "mitdb").glob("*.hea")})
+    for name in records:
+        for variant in recorded(options.data / "mitdb" / name, noises, 0):
+            if not options.clean or variant.name in ("both", "first", "second"):
+                VARIANTS[name, variant.name] = variant
+    for number in range(SIMULATED):
+        for variant in simulated(number, noises):
+            VARIANTS[variant.record, variant.name] = variant
+    names = [*records, *(f"s{number}" for number in range(SIMULATED))]
+    folds = [tuple(names[place::FOLDS]) for place in range(FOLDS)]
+    fold_of = {name: place for place, fold in enumerate(folds) for name in fold}
+    print(f"{len(VARIANTS)} recordings, {time.monotonic() - began:.0f} s", flush=True)
+    judges: list[Judge] = []
+    for number, judges in rounds(folds, fold_of, options.rounds):  # noqa: B007 - the last ones are what is wanted
+        print(f"fitted after round {number}, {time.monotonic() - began:.0f} s", flush=True)
+    errors: dict[float, int] = {}
+    for bias in BIASES:
+        jobs = [
+            (key, biased(judges[fold_of[key[0]]], bias))
+            for key in VARIANTS
+            if bias == 0.0 or key[1] in ("both", "first")
+        ]
+        with pool() as workers:
+            runs = list(workers.map(run, jobs, chunksize=2))
+        table(runs, f"held out, bias {bias}")
+        clean = [counts_at(one.confirmed, 150.0) for one in runs if one.key[1] in ("both", "first")]
+        errors[bias] = sum(count.fn + count.fp for count in clean)
+    best = min(errors, key=lambda bias: errors[bias])
+    confirm, provisional, trust = fit_fold((0, ()))
+    confirm = confirm._replace(last_bias=np.round(confirm.last_bias + best, 5))
+    print(f"bias {best}: {errors}; written after {time.monotonic() - began:.0f} s")
+    write_numbers(
+        {
+            "confirm": numbers_of(confirm, FIGURES),
+            "provisional": numbers_of(provisional, FIGURES),
+            "trust": numbers_of(trust, TRUST_FIGURES),
+        },
+        options.out,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 BIN := .venv/bin
 OUT ?= out/demo
 
-.PHONY: demo test setup setup-dev lint types contracts bench campaign schema lock clean
+.PHONY: demo test setup setup-dev lint types contracts bench campaign train schema lock clean
 
 demo: setup
 	$(BIN)/diastole demo --out $(OUT) $(DEMO)
@@ -13,8 +13,8 @@ demo: setup
 test: setup-dev lint types contracts
 	$(BIN)/python -m pytest --ignore=tests/benchmarks $(TEST)
 
-setup: .venv/.demo-ready
-setup-dev: .venv/.dev-ready
+setup: .venv/.demo-ready .venv/.kernels-ready
+setup-dev: .venv/.dev-ready .venv/.kernels-ready
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Diastole needs Python 3.11, 3.12 or 3.13 on the path; install one (Debian: apt-get install python3 python3-venv) and run make again."; exit 2; }
@@ -31,10 +31,16 @@ setup-dev: .venv/.dev-ready
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; fi
 	@touch $@
 
+# The detector's kernels are compiled here and not while somebody waits. Numba does not see that a function which
+# another one calls has changed: so all are compiled anew when any source of the pure rooms has.
+.venv/.kernels-ready: $(wildcard gating/*.py) gating/numbers/r_peak.toml | .venv/.demo-ready
+	$(BIN)/python -m gating.io.kernels
+	@touch $@
+
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/interrogate --quiet tests gating scanner_bridge scoring simulators diastole.py
+	$(BIN)/interrogate --quiet tests gating scanner_bridge scoring simulators training diastole.py
 
 types:
 	$(BIN)/mypy
@@ -47,6 +53,11 @@ bench: setup-dev
 
 campaign: setup-dev
 	$(BIN)/python -m pytest tests -m campaign --timeout=0 -s $(CAMPAIGN)
+
+# Trains the detector's judge anew on DATA (mitdb and nstdb of PhysioNet); a quarter of an hour on two cores.
+DATA ?= ../shared/data/ecg
+train: setup-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m training $(DATA) $(TRAIN)
 
 schema: setup-dev
 	$(BIN)/python -m gating.io.schemas

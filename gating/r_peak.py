@@ -33,9 +33,9 @@ from gating.filters import Floats
 from gating.judge import Judge
 from gating.qrs import SHARE, TRUST
 from gating.sample_clock import BlockTimes
-from gating.search import advance, change_trust, relearn
+from gating.search import advance
 from gating.settings import RPeakSettings
-from gating.track import EVENT_FLOATS, EVENT_INTEGERS, LEARNED, ROW_COLUMNS, track_for
+from gating.track import EVENT_FLOATS, EVENT_INTEGERS, LEARNED, ROW_COLUMNS, change_trust, relearn, track_for
 from gating.units import NS_PER_S
 
 Stage = Literal["provisional", "confirmed", "withdrawn"]

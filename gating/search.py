@@ -9,12 +9,11 @@ from numba import njit
 
 from gating.fiducial import RISING, mark, offset_of, peak, timed_lead
 from gating.figures import F_ENERGY, measure, measure_trust, note_decision
-from gating.filters import WEIGHT, Floats, Integers, begin, filter_sample, fuse_again
+from gating.filters import Floats, Integers, begin, filter_sample
 from gating.judge import Network, log_odds, probability
 from gating.learning import learn_levels, remember
 from gating.qrs import (
     LAST_R,
-    NEVER,
     REJECTED_ODDS,
     REJECTED_R,
     REJECTED_STRENGTH,
@@ -23,7 +22,6 @@ from gating.qrs import (
     STRONGEST,
     TRUST,
     TRUSTED,
-    forget,
     weigh,
 )
 from gating.track import (
@@ -68,50 +66,6 @@ SAME_S = 0.030  # of a rejected peak: the same one again
 LATE_S = 0.015  # a lead that peaks before the reference is given no more than this
 PATIENCE, LEAST_PATIENCE = 1.3, 0.15  # RR after which smaller beats are believed, and how small ones
 LOST_S, LOST_LATE_S = 2.0, 1.0  # without a beat, and beyond patience: the levels are learnt anew
-LEFT_S = 0.25  # what a lead said before it fell is not believed
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def relearn(track: Track, integers: Integers, floats: Floats) -> int:
-    """Forget all beats; gives the number of events, at most one."""
-    events = drop(track, integers, floats, 0)
-    forget(track.lengths, track.usual)
-    forget(track.lengths, track.before)
-    place = track.place
-    place[LEARNED], place[LEARN_FROM] = 0, place[NEXT]
-    return events
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def change_trust(track: Track, trusted: Integers, integers: Integers, floats: Floats) -> int:
-    """Take the new word on the leads; gives the number of events, at most one.
-
-    When one falls, what it lately said is taken out of the strength, and a candidate not yet decided, which may be its
-    doing, is withdrawn and looked for again in the others. Without any lead there is silence.
-    """
-    place, usual, events = track.place, track.usual, 0
-    fell = False
-    for k in range(trusted.shape[0]):
-        fell = fell or (usual.leads[k, TRUSTED] != 0.0 and trusted[k] == 0)
-        usual.leads[k, TRUSTED] = trusted[k]
-    if place[LEARNED] == 0:
-        place[LEARN_FROM] = place[NEXT]
-        return 0
-    newest = place[NEXT] - 1
-    weigh(track.lengths, track.signals.wave, usual.leads, newest)
-    if fell:
-        left = place[NEXT] - int(LEFT_S * track.lengths.rate_hz)
-        fuse_again(track.lengths, track.signals, usual.leads, left, place[NEXT])
-        if place[OPENED] != NO_CANDIDATE:
-            again = place[OPENED]
-            events = drop(track, integers, floats, 0)
-            place[SEARCHED], place[BLIND] = again, again
-            track.low[LOW] = 1e18
-    if usual.leads[:, WEIGHT].sum() == 0.0:
-        usual.beat[LAST_R] = NEVER
-        if usual.leads[:, TRUSTED].sum() > 0:  # only leads that nobody has seen a beat on
-            place[LEARNED], place[LEARN_FROM] = 0, place[NEXT]
-    return events
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -7,10 +7,23 @@ from numba import njit
 
 from gating.fiducial import offset_of, timed_lead
 from gating.figures import COUNT, TRUST_COUNT
-from gating.filters import Floats, Integers, Lengths, Signals, lengths_for, signals_for, time_ns
-from gating.qrs import BEATS_KNOWN, OFFSET_SPREAD, OFFSETS, TRUST, Usual, usual_for
+from gating.filters import WEIGHT, Floats, Integers, Lengths, Signals, fuse_again, lengths_for, signals_for, time_ns
+from gating.qrs import (
+    BEATS_KNOWN,
+    LAST_R,
+    NEVER,
+    OFFSET_SPREAD,
+    OFFSETS,
+    TRUST,
+    TRUSTED,
+    Usual,
+    forget,
+    usual_for,
+    weigh,
+)
 
 UNKNOWN_OFFSET_S = 0.020
+LEFT_S = 0.25  # what a lead said before it fell is not believed
 NO_CANDIDATE = -1
 
 (NEXT, SEARCHED, BEGUN, LEARNED, LEARN_FROM, REFERENCE, NUMBER) = range(7)
@@ -114,3 +127,46 @@ def note(track: Track, rows: Floats, row_count: int, r: float, n: int, kind: int
     row[ROW_R], row[ROW_NOW], row[ROW_KIND], row[ROW_ODDS] = r, n, kind, odds
     row[ROW_OPENED] = track.place[OPENED]
     return row_count + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def relearn(track: Track, integers: Integers, floats: Floats) -> int:
+    """Forget all beats; gives the number of events, at most one."""
+    events = drop(track, integers, floats, 0)
+    forget(track.lengths, track.usual)
+    forget(track.lengths, track.before)
+    place = track.place
+    place[LEARNED], place[LEARN_FROM] = 0, place[NEXT]
+    return events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def change_trust(track: Track, trusted: Integers, integers: Integers, floats: Floats) -> int:
+    """Take the new word on the leads; gives the number of events, at most one.
+
+    When one falls, what it lately said is taken out of the strength, and a candidate not yet decided, which may be its
+    doing, is withdrawn and looked for again in the others. Without any lead there is silence.
+    """
+    place, usual, events = track.place, track.usual, 0
+    fell = False
+    for k in range(trusted.shape[0]):
+        fell = fell or (usual.leads[k, TRUSTED] != 0.0 and trusted[k] == 0)
+        usual.leads[k, TRUSTED] = trusted[k]
+    if place[LEARNED] == 0:
+        place[LEARN_FROM] = place[NEXT]
+        return 0
+    newest = place[NEXT] - 1
+    weigh(track.lengths, track.signals.wave, usual.leads, newest)
+    if fell:
+        left = place[NEXT] - int(LEFT_S * track.lengths.rate_hz)
+        fuse_again(track.lengths, track.signals, usual.leads, left, place[NEXT])
+        if place[OPENED] != NO_CANDIDATE:
+            again = place[OPENED]
+            events = drop(track, integers, floats, 0)
+            place[SEARCHED], place[BLIND] = again, again
+            track.low[LOW] = 1e18
+    if usual.leads[:, WEIGHT].sum() == 0.0:
+        usual.beat[LAST_R] = NEVER
+        if usual.leads[:, TRUSTED].sum() > 0:  # only leads that nobody has seen a beat on
+            place[LEARNED], place[LEARN_FROM] = 0, place[NEXT]
+    return events

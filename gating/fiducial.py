@@ -19,10 +19,10 @@ shape is learned, and a beat that is not alike is marked at its extremum.
 import math
 
 import numpy as np
-from numba import njit
 
 from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals, parabola
+from gating.kernel import kernel
 from gating.qrs import (
     ANCHOR,
     ANCHORS,
@@ -45,7 +45,7 @@ LEAST_MARKS = 3
 RISING = -1.0  # no peak yet
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, now: int) -> float:
     """Find the peak of one lead around the opening, in sample numbers; RISING while it still rises."""
     rate, mask, delay = lengths.rate_hz, lengths.mask, lengths.smooth_delay
@@ -80,7 +80,7 @@ def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, 
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def agreement(lengths: Lengths, signals: Signals, k: int, centre: int, shape: Floats) -> float:
     """Give the correlation of a lead around a sample with its fine shape, over all of it."""
     half, mask, delay = shape.shape[0] // 2, lengths.mask, lengths.smooth_delay
@@ -92,7 +92,7 @@ def agreement(lengths: Lengths, signals: Signals, k: int, centre: int, shape: Fl
     return sxy / math.sqrt(power) if power > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def mark(lengths: Lengths, signals: Signals, usual: Usual, k: int, r: float, now: int, fit: Floats) -> bool:
     """Mark a beat of one lead whose extremum lies at r.
 
@@ -126,7 +126,7 @@ def mark(lengths: Lengths, signals: Signals, usual: Usual, k: int, r: float, now
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def learn_mark(lengths: Lengths, signals: Signals, usual: Usual, k: int, r: float, now: int, fit: Floats) -> None:
     """Learn the fine shape of a lead from a usual beat with its extremum at r, and how far the extremum is from it."""
     leads, shape = usual.leads, usual.leads[k, FINE:]
@@ -159,7 +159,7 @@ def learn_mark(lengths: Lengths, signals: Signals, usual: Usual, k: int, r: floa
     leads[k, ANCHORS] = min(count + 1.0, 1e6)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def learn_offset(lengths: Lengths, usual: Usual, k: int, behind: float) -> None:
     """Learn that the mark of a lead lay so many samples behind that of the reference."""
     leads = usual.leads
@@ -174,7 +174,7 @@ def learn_offset(lengths: Lengths, usual: Usual, k: int, behind: float) -> None:
     leads[k, OFFSETS] = min(count + 1.0, 1e6)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def timed_lead(usual: Usual, reference: int) -> int:
     """Choose the lead to time: the reference, else the trusted one of the greatest share whose offset is known."""
     if usual.leads[reference, TRUSTED] != 0.0:
@@ -191,7 +191,7 @@ def timed_lead(usual: Usual, reference: int) -> int:
     return max(best, 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def offset_of(usual: Usual, k: int, reference: int) -> float:
     """Give how many samples the mark of a lead lies behind that of the reference; 0 while nobody knows."""
     if k == reference or usual.leads[k, OFFSETS] < LEAST_MARKS:

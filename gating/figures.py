@@ -7,13 +7,12 @@ beside them. The list is therefore as long for one lead as for twelve.
 
 import math
 
-from numba import njit
-
 from gating.filters import ENERGY as W_ENERGY
 from gating.filters import NANOVOLTS, Floats, Lengths, Signals
 from gating.filters import RAW as W_RAW
 from gating.filters import SLOPE as W_SLOPE
 from gating.filters import SMOOTH as W_SMOOTH
+from gating.kernel import assign, kernel
 from gating.qrs import (
     BEATS_KNOWN,
     BEFORE_LAST_R,
@@ -70,7 +69,7 @@ TRUST_FIGURES = (*FIGURES, "odds", "margin", "least_margin", "worst_rejected", "
 TRUST_COUNT = len(TRUST_FIGURES)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def measure_lead(
     lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, r: float, now: int, out: Floats
 ) -> None:
@@ -105,7 +104,7 @@ def measure_lead(
     out[F_OTHER_ENERGY] = log_ratio(energy, leads[k, OTHER_ENERGY])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _quiet_before(lengths: Lengths, signals: Signals, k: int, opened: int) -> float:
     """Give the mean energy from 220 to 60 ms before the opening."""
     total, count = 0.0, 0
@@ -116,7 +115,7 @@ def _quiet_before(lengths: Lengths, signals: Signals, k: int, opened: int) -> fl
     return total / max(count, 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _roughness(lengths: Lengths, signals: Signals, k: int, start: int) -> float:
     """Give the mean distance of raw from smooth over 180 ms before the QRS (microvolts)."""
     total, count, mask = 0.0, 0, lengths.mask
@@ -128,7 +127,7 @@ def _roughness(lengths: Lengths, signals: Signals, k: int, start: int) -> float:
     return total / max(count, 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _step(lengths: Lengths, signals: Signals, k: int, start: int, now: int) -> float:
     """Give how far the lead stands now from where it stood before the QRS (microvolts): an electrode stays off."""
     rate, mask = lengths.rate_hz, lengths.mask
@@ -141,7 +140,7 @@ def _step(lengths: Lengths, signals: Signals, k: int, start: int, now: int) -> f
     return abs(after / few - before / count)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _lately(lengths: Lengths, signals: Signals, k: int, opened: int) -> float:
     """Give the mean energy of the last 0.8 s before the opening."""
     total, steps = 0.0, int(0.8 * lengths.rate_hz / lengths.energy)
@@ -152,7 +151,7 @@ def _lately(lengths: Lengths, signals: Signals, k: int, opened: int) -> float:
     return total / steps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def measure(
     lengths: Lengths, signals: Signals, usual: Usual, opened: int, r: float, now: int, lead: Floats, out: Floats
 ) -> None:
@@ -187,7 +186,7 @@ def measure(
     _context(lengths, signals, usual, opened, r, now, out)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _rhythm(lengths: Lengths, usual: Usual, r: float, out: Floats) -> None:
     """Fill in how the candidate stands in the rhythm."""
     beat, at = usual.beat, FUSED + 11
@@ -213,7 +212,7 @@ def _rhythm(lengths: Lengths, usual: Usual, r: float, out: Floats) -> None:
     out[at + 14] = beat[STRONGEST] - out[F_ENERGY] if beat[STRONGEST] > -5.0 else -5.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _context(lengths: Lengths, signals: Signals, usual: Usual, opened: int, r: float, now: int, out: Floats) -> None:
     """Fill in how the candidate compares with what usually stands where it does."""
     beat, at, rate, mask = usual.beat, FUSED + 26, lengths.rate_hz, lengths.mask
@@ -233,11 +232,11 @@ def _context(lengths: Lengths, signals: Signals, usual: Usual, opened: int, r: f
     out[at + 6] = math.log(1.0 + usual.leads.shape[0])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def measure_trust(usual: Usual, figures: Floats, odds: float, out: Floats) -> None:
     """Fill `out` [TRUST_FIGURES]: the figures of a confirmed beat, and how clear the last decisions were."""
     beat = usual.beat
-    out[:COUNT] = figures
+    assign(out[:COUNT], figures)
     out[COUNT] = min(max(odds, -8.0), 8.0)
     out[COUNT + 1] = beat[MARGIN]
     out[COUNT + 2] = beat[LEAST_MARGIN]
@@ -245,7 +244,7 @@ def measure_trust(usual: Usual, figures: Floats, odds: float, out: Floats) -> No
     out[COUNT + 4] = beat[LIKENESS]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def note_decision(usual: Usual, odds: float) -> None:
     """Remember how clear a decision was, of beats and of what was none."""
     beat = usual.beat

@@ -11,8 +11,9 @@ are built from moving sums, whose group delay is the same at every frequency: ha
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from gating.kernel import inlined, kernel
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -71,7 +72,7 @@ def signals_for(lengths: Lengths, leads: int) -> Signals:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def begin(lengths: Lengths, signals: Signals, first: Floats) -> None:
     """Take the signal to have stood still before its first sample: `first` [lead], microvolts."""
     for k in range(first.shape[0]):
@@ -83,7 +84,7 @@ def begin(lengths: Lengths, signals: Signals, first: Floats) -> None:
         signals.sums[k, OLD_SUM] = value * lengths.slope
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@inlined
 def filter_sample(lengths: Lengths, wave: Floats, sums: Floats, leads: Floats, n: int, sample: Floats) -> float:
     """Filter sample number n of all leads, and fuse their energies by the leads' weights; gives the strength."""
     mask = lengths.mask
@@ -112,7 +113,7 @@ def filter_sample(lengths: Lengths, wave: Floats, sums: Floats, leads: Floats, n
     return strength
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def fuse_again(lengths: Lengths, signals: Signals, leads: Floats, first: int, last: int) -> None:
     """Fuse the energies of the samples [first, last) with other weights."""
     for n in range(max(first, last - lengths.mask), last):
@@ -122,7 +123,7 @@ def fuse_again(lengths: Lengths, signals: Signals, leads: Floats, first: int, la
         signals.strength[n & lengths.mask] = strength
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def time_ns(lengths: Lengths, signals: Signals, number: float, newest: int) -> int:
     """Tell when a sample, or a point between two, was."""
     whole = min(max(int(np.floor(number)), newest - lengths.mask), max(newest - 1, 0))
@@ -132,7 +133,7 @@ def time_ns(lengths: Lengths, signals: Signals, number: float, newest: int) -> i
     return here + np.int64(np.rint((number - whole) * (there - here)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@inlined
 def parabola(before: float, here: float, after: float) -> float:
     """Place an extremum between samples, by the parabola through three."""
     bend = before - 2.0 * here + after

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numba import njit
 
 from gating.filters import Floats
+from gating.kernel import assign, inlined, kernel
 
 WIDEST = 4.0  # widths from the mean; further off counts as this
 
@@ -39,6 +39,11 @@ class Judge:
     provisional: Network  # told at once or not
     trust: Network  # how probable it is that the beats found now are right
     fingerprint: str
+
+    @property
+    def units(self) -> int:
+        """Give the number of units of the largest network, in both layers together."""
+        return max(len(net.first_bias) + len(net.second_bias) for net in (self.confirm, self.provisional, self.trust))
 
 
 class NetworkNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,28 +96,31 @@ def network_of(numbers: NetworkNumbers, figures: Sequence[str]) -> Network:
     return network
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def log_odds(network: Network, figures: Floats) -> float:
-    """Give the log odds of the network for these figures."""
-    hidden = network.first_bias.copy()
-    for j in range(network.mean.shape[0]):
+@kernel
+def log_odds(network: Network, figures: Floats, units: Floats) -> float:
+    """Give the log odds of the network for these figures; `units` [Judge.units] is for scratch."""
+    first, second, last = network.first, network.second, network.last
+    hidden, more = units[: first.shape[1]], units[first.shape[1] : first.shape[1] + second.shape[1]]
+    assign(hidden, network.first_bias)
+    assign(more, network.second_bias)
+    for j in range(first.shape[0]):
         value = (figures[j] - network.mean[j]) * network.scale[j]
         value = min(max(value, -WIDEST), WIDEST)
-        for i in range(hidden.shape[0]):
-            hidden[i] += value * network.first[j, i]
-    more = network.second_bias.copy()
-    for j in range(hidden.shape[0]):
-        if hidden[j] > 0.0:
-            for i in range(more.shape[0]):
-                more[i] += hidden[j] * network.second[j, i]
+        for i in range(first.shape[1]):
+            hidden[i] += value * first[j, i]
+    for j in range(first.shape[1]):
+        value = hidden[j]
+        if value > 0.0:
+            for i in range(second.shape[1]):
+                more[i] += value * second[j, i]
     odds = network.last_bias[0]
-    for i in range(more.shape[0]):
+    for i in range(second.shape[1]):
         if more[i] > 0.0:
-            odds += more[i] * network.last[i]
+            odds += more[i] * last[i]
     return odds
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@inlined
 def probability(odds: float) -> float:
     """Turn log odds into a probability."""
     return 1.0 / (1.0 + np.exp(-odds))

@@ -7,14 +7,13 @@ MIT-BIH P waves are as steep as many a QRS).
 
 import math
 
-from numba import njit
-
 from gating.fiducial import learn_mark, learn_offset, mark, peak
 from gating.figures import F_ENERGY
 from gating.filters import ENERGY as W_ENERGY
 from gating.filters import SLOPE as W_SLOPE
 from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals
+from gating.kernel import assign, kernel
 from gating.qrs import (
     ABOVE,
     ALIKE,
@@ -75,7 +74,7 @@ LEAST_SWING_UV = 50.0
 AGAIN_S = 4.0  # learnt from, when beats were lost
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def learn_levels(lengths: Lengths, signals: Signals, usual: Usual, newest: int, span: int) -> None:
     """Learn the first levels from the last `span` samples: from the greatest energies of their two halves."""
     mask, leads = lengths.mask, usual.leads
@@ -116,7 +115,7 @@ def learn_levels(lengths: Lengths, signals: Signals, usual: Usual, newest: int, 
     weigh(lengths, signals.wave, usual.leads, newest)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _set_levels(usual: Usual, k: int, count: int) -> None:
     """Set the levels of a lead from its last beats."""
     leads = usual.leads
@@ -127,27 +126,28 @@ def _set_levels(usual: Usual, k: int, count: int) -> None:
     leads[k, BETWEEN] = max(0.02 * leads[k, ENERGY], quantile(leads, k, HISTORY + 4 * BEATS, count, SHARE_BETWEEN))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _copy(usual: Usual, before: Usual) -> None:
     """Keep what is known before a beat teaches."""
-    before.leads[:, :] = usual.leads
-    before.beat[:] = usual.beat
+    for k in range(usual.leads.shape[0]):
+        assign(before.leads[k], usual.leads[k])
+    assign(before.beat, usual.beat)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _unteach(usual: Usual, before: Usual) -> None:
     """Take back what the last beat taught; its strength is one of what lies between beats."""
     between = math.exp(usual.beat[LAST_STRENGTH])
     for k in range(usual.leads.shape[0]):
         if before.leads[k, KNOWN] > 0.0:
-            usual.leads[k, TAUGHT:UNTAUGHT] = before.leads[k, TAUGHT:UNTAUGHT]
+            assign(usual.leads[k, TAUGHT:UNTAUGHT], before.leads[k, TAUGHT:UNTAUGHT])
             usual.leads[k, BETWEEN] = max(usual.leads[k, BETWEEN], between * usual.leads[k, ENERGY])
-    usual.beat[:RHYTHM] = before.beat[:RHYTHM]
-    usual.beat[PROFILE:] = before.beat[PROFILE:]
+    assign(usual.beat[:RHYTHM], before.beat)
+    assign(usual.beat[PROFILE:], before.beat[PROFILE:])
     usual.beat[BEATS_KNOWN] = max(before.beat[BEATS_KNOWN], 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def remember(
     lengths: Lengths,
     signals: Signals,
@@ -205,7 +205,7 @@ def remember(
     weigh(lengths, signals.wave, usual.leads, now)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _learn_rhythm(lengths: Lengths, signals: Signals, usual: Usual, opened: int, r: float, figures: Floats) -> None:
     """Learn the interval, what the strength usually is after a beat, and what usually stands before one."""
     beat, rate, mask = usual.beat, lengths.rate_hz, lengths.mask
@@ -240,7 +240,7 @@ def _learn_rhythm(lengths: Lengths, signals: Signals, usual: Usual, opened: int,
         beat[BEFORE_QRS] += 0.2 * min(max(level - beat[BEFORE_QRS], -1.0), 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _learn_lead(
     lengths: Lengths,
     signals: Signals,
@@ -294,7 +294,7 @@ def _learn_lead(
         _learn_side(lengths, signals, usual, k, start, min(now, centre + int(0.06 * rate) + delay))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _learn_side(lengths: Lengths, signals: Signals, usual: Usual, k: int, start: int, end: int) -> None:
     """Learn on which side of what lies before it the QRS of a lead is greater: there its R-peak is."""
     leads, base, count = usual.leads, 0.0, 0
@@ -320,7 +320,7 @@ def _learn_side(lengths: Lengths, signals: Signals, usual: Usual, k: int, start:
         leads[k, POLARITY] = 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _learn_shape(
     lengths: Lengths, signals: Signals, usual: Usual, k: int, r: float, now: int, strange: bool, first: bool
 ) -> None:

@@ -9,11 +9,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from gating.filters import ENERGY as W_ENERGY
 from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import WEIGHT, Floats, Integers, Lengths, Signals
+from gating.kernel import inlined, kernel
 
 BEATS = 8  # that the levels rest on
 POINTS = 25  # of a shape, 4 ms apart: 48 ms on either side of the peak
@@ -62,23 +62,24 @@ def usual_for(lengths: Lengths, leads: int) -> Usual:
     return usual
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def forget(lengths: Lengths, usual: Usual) -> None:
     """Forget all beats."""
     for k in range(usual.leads.shape[0]):
-        trusted = usual.leads[k, TRUSTED]
-        usual.leads[k, :] = 0.0
-        usual.leads[k, TRUSTED] = trusted
+        for j in range(usual.leads.shape[1]):
+            if j != TRUSTED:
+                usual.leads[k, j] = 0.0
     forget_rhythm(lengths, usual)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def forget_rhythm(lengths: Lengths, usual: Usual) -> None:
     """Forget the shapes and the rhythm; a rate that was usual is kept within 50..100 bpm."""
     beat = usual.beat
     rr = beat[RR] if beat[RR] > 0.0 else lengths.rate_hz
-    usual.leads[:, SHAPES:FINE] = 0.0
-    usual.leads[:, ALIKE] = 0.8
+    for k in range(usual.leads.shape[0]):
+        usual.leads[k, SHAPES:FINE] = 0.0
+        usual.leads[k, ALIKE] = 0.8
     beat[:] = 0.0
     beat[LAST_R] = beat[BEFORE_LAST_R] = beat[REJECTED_R] = NEVER
     beat[RR] = min(max(rr, 0.6 * lengths.rate_hz), 1.2 * lengths.rate_hz)
@@ -91,7 +92,7 @@ def forget_rhythm(lengths: Lengths, usual: Usual) -> None:
     beat[LIKENESS] = 0.8
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@inlined
 def log_ratio(value: float, usual: float) -> float:
     """Give the logarithm of a ratio, held within 1/50..50; 0 where there is nothing to compare with."""
     if usual <= 0.0:
@@ -99,21 +100,31 @@ def log_ratio(value: float, usual: float) -> float:
     return math.log(min(max(value / usual, 0.02), 50.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def quantile(leads: Floats, k: int, first: int, count: int, share: float) -> float:
     """Give the quantile of the first `count` values, at most 8, that stand in the columns from `first` on."""
     count = min(count, BEATS)
-    ordered = np.empty(BEATS)
+    rank = int(share * (count - 1) + 1e-9)
     for i in range(count):
-        value, j = leads[k, first + i], i
-        while j > 0 and ordered[j - 1] > value:
-            ordered[j] = ordered[j - 1]
-            j -= 1
-        ordered[j] = value
-    return ordered[int(share * (count - 1) + 1e-9)]
+        value, less, equal = leads[k, first + i], 0, 0
+        for j in range(count):
+            less += leads[k, first + j] < value
+            equal += leads[k, first + j] == value
+        if less <= rank < less + equal:
+            return value
+    return leads[k, first]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
+def any_lead(leads: Floats, column: int) -> bool:
+    """Tell whether the column is other than zero in any lead."""
+    some = False
+    for k in range(leads.shape[0]):
+        some = some or leads[k, column] != 0.0
+    return some
+
+
+@kernel
 def weigh(lengths: Lengths, wave: Floats, leads: Floats, newest: int) -> None:
     """Weigh the leads by their quality now."""
     total, steps = 0.0, int(0.8 * lengths.rate_hz / lengths.energy)
@@ -134,7 +145,7 @@ def weigh(lengths: Lengths, wave: Floats, leads: Floats, newest: int) -> None:
             leads[k, WEIGHT] = leads[k, SHARE] / leads[k, ENERGY]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@inlined
 def likeness_at(
     mask: int, wave: Floats, leads: Floats, steps: Integers, k: int, first: int, centre: int, now: int
 ) -> float:
@@ -157,7 +168,7 @@ def likeness_at(
     return (sxy - sx * sy / n) / math.sqrt(power) if power > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, k: int, r: float, now: int) -> float:
     """Give the best correlation of lead k with its usual (0) or other (1) shape within 8 ms of r."""
     best, centre, first = -1.0, int(r + 0.5) + lengths.smooth_delay, SHAPES + which * POINTS
@@ -169,7 +180,7 @@ def likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, k: in
     return best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def fused_likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, r: float, now: int) -> float:
     """Give the likeness of all leads to the usual (0) or the other (1) shape, by their shares."""
     total = 0.0

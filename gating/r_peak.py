@@ -84,7 +84,7 @@ class RPeakDetector:
         self._settings = settings
         self._judge = judge
         reference = next((k for k, lead in enumerate(leads) if lead in REFERENCE_LEADS), 0)
-        self._track = track_for(len(leads), rate_hz, reference)
+        self._track = track_for(len(leads), rate_hz, reference, judge.units)
         self._limits = np.array([1e-3 * settings.confirm_after_ms, 1e-3 * settings.refractory_ms, settings.learn_s])
         self._trusted: tuple[bool, ...] = (False,) * len(leads)
         self._piece = np.zeros((PIECE, len(leads)))

@@ -5,12 +5,12 @@ the answer is the same however the stream was cut. See `r_peak` for the theory.
 """
 
 import numpy as np
-from numba import njit
 
 from gating.fiducial import RISING, mark, offset_of, peak, timed_lead
 from gating.figures import F_ENERGY, measure, measure_trust, note_decision
 from gating.filters import Floats, Integers, begin, filter_sample
 from gating.judge import Network, log_odds, probability
+from gating.kernel import inlined, kernel
 from gating.learning import learn_levels, remember
 from gating.qrs import (
     LAST_R,
@@ -22,6 +22,7 @@ from gating.qrs import (
     STRONGEST,
     TRUST,
     TRUSTED,
+    any_lead,
     weigh,
 )
 from gating.track import (
@@ -68,7 +69,7 @@ PATIENCE, LEAST_PATIENCE = 1.3, 0.15  # RR after which smaller beats are believe
 LOST_S, LOST_LATE_S = 2.0, 1.0  # without a beat, and beyond patience: the levels are learnt anew
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def advance(
     track: Track,
     confirm: Network,
@@ -120,7 +121,7 @@ def advance(
     return last, events, row_count
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@inlined
 def _is_idle(place: Integers, low: Floats, strength: float, n: int) -> bool:
     """Tell whether `_search` would do nothing with sample number n but note a lower strength; then note it."""
     if place[LEARNED] == 0:
@@ -133,7 +134,7 @@ def _is_idle(place: Integers, low: Floats, strength: float, n: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _search(
     track: Track,
     confirm: Network,
@@ -151,7 +152,7 @@ def _search(
     place, usual, lengths = track.place, track.usual, track.lengths
     rate = lengths.rate_hz
     if place[LEARNED] == 0:
-        if usual.leads[:, TRUSTED].sum() > 0 and n - place[LEARN_FROM] + 1 >= int(limits[LEARN_S] * rate + 0.5):
+        if any_lead(usual.leads, TRUSTED) and n - place[LEARN_FROM] + 1 >= int(limits[LEARN_S] * rate + 0.5):
             _learn(track, n, int(limits[LEARN_S] * rate + 0.5))
         return events, row_count
     if place[OPENED] == NO_CANDIDATE:
@@ -180,7 +181,7 @@ def _search(
     return _decide(track, confirm, trust, limits, timed, r, age, old, n, integers, floats, events, rows, row_count)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _rest(place: Integers, age: float, until_s: float, rate: float) -> int:
     """Give the samples to the next look at a candidate whose peak is `age` samples old, at most 8 ms."""
     rest = until_s * rate - age
@@ -191,19 +192,23 @@ def _rest(place: Integers, age: float, until_s: float, rate: float) -> int:
     return max(1, min(int(np.ceil(rest)), int(0.008 * rate)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _learn(track: Track, n: int, span: int) -> None:
     """Learn the levels from the last samples, and begin to search behind them."""
     place, usual = track.place, track.usual
     learn_levels(track.lengths, track.signals, usual, n, span)
     if place[LEARNED] == 0 and usual.leads[place[REFERENCE], TRUSTED] == 0.0:
-        place[REFERENCE] = usual.leads[:, SHARE].argmax()
+        best = 0
+        for k in range(1, usual.leads.shape[0]):
+            if usual.leads[k, SHARE] > usual.leads[best, SHARE]:
+                best = k
+        place[REFERENCE] = best
     place[LEARNED], place[LEARN_FROM], place[BLIND] = 1, n, n
     place[OPENED] = NO_CANDIDATE
     track.low[LOW] = 1e18
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _scan(track: Track, n: int, span: int) -> None:
     """Open a candidate where the strength rises; long after the last beat smaller ones do, and at last all is anew."""
     place, beat, rate = track.place, track.usual.beat, track.lengths.rate_hz
@@ -222,7 +227,7 @@ def _scan(track: Track, n: int, span: int) -> None:
         _learn(track, n, span)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _tell_early(
     track: Track,
     provisional: Network,
@@ -248,7 +253,7 @@ def _tell_early(
     if age < LOOKS_S[stage] * rate or r - usual.beat[LAST_R] < limits[REFRACTORY_S] * rate:
         return events, row_count
     measure(track.lengths, track.signals, usual, place[OPENED], r, n, track.scratch, track.figures)
-    odds = log_odds(provisional, track.figures)
+    odds = log_odds(provisional, track.figures, track.units)
     row_count = note(track, rows, row_count, r, n, PROVISIONAL, odds)
     if odds > LOOKS_ODDS[stage]:
         place[TOLD] = 1
@@ -261,7 +266,7 @@ def _tell_early(
     return events, row_count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _decide(
     track: Track,
     confirm: Network,
@@ -285,7 +290,7 @@ def _decide(
     odds = -9.0
     if r != RISING:
         measure(track.lengths, track.signals, usual, place[OPENED], r, n, track.scratch, track.figures)
-        odds = log_odds(confirm, track.figures)
+        odds = log_odds(confirm, track.figures, track.units)
         measure_trust(usual, track.figures, odds, track.trust_figures)
         row_count = note(track, rows, row_count, r, n, CONFIRMED, odds)
         if place[WAITED] == 0 and abs(odds) < DOUBT and age < DOUBT_UNTIL_S * rate and not old:
@@ -312,7 +317,7 @@ def _decide(
     return events, row_count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _confirm(
     track: Track,
     trust: Network,
@@ -328,7 +333,7 @@ def _confirm(
     place, usual, fit = track.place, track.usual, track.scratch
     if place[TOLD] == 0:
         place[NUMBER] += 1
-    usual.beat[TRUST] = probability(log_odds(trust, track.trust_figures))
+    usual.beat[TRUST] = probability(log_odds(trust, track.trust_figures, track.units))
     mark(track.lengths, track.signals, usual, timed, r, n, fit)
     events = event(
         track,

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from gating.fiducial import offset_of, timed_lead
 from gating.figures import COUNT, TRUST_COUNT
 from gating.filters import WEIGHT, Floats, Integers, Lengths, Signals, fuse_again, lengths_for, signals_for, time_ns
+from gating.kernel import assign, kernel
 from gating.qrs import (
     BEATS_KNOWN,
     LAST_R,
@@ -17,6 +17,7 @@ from gating.qrs import (
     TRUST,
     TRUSTED,
     Usual,
+    any_lead,
     forget,
     usual_for,
     weigh,
@@ -53,10 +54,11 @@ class Track(NamedTuple):
     figures: Floats  # scratch: of a candidate
     trust_figures: Floats  # scratch: of a confirmed beat
     scratch: Floats
+    units: Floats  # scratch: of the networks
 
 
-def track_for(leads: int, rate_hz: float, reference: int) -> Track:
-    """Make the state of a search that has seen nothing."""
+def track_for(leads: int, rate_hz: float, reference: int, units: int) -> Track:
+    """Make the state of a search that has seen nothing; no network has more than so many units."""
     lengths = lengths_for(rate_hz)
     place = np.zeros(PLACES, dtype=np.int64)
     place[REFERENCE], place[OPENED] = reference, NO_CANDIDATE
@@ -70,10 +72,11 @@ def track_for(leads: int, rate_hz: float, reference: int) -> Track:
         figures=np.zeros(COUNT),
         trust_figures=np.zeros(TRUST_COUNT),
         scratch=np.zeros(COUNT),
+        units=np.zeros(units),
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def event(
     track: Track,
     stage: int,
@@ -102,7 +105,7 @@ def event(
     return events + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def drop(track: Track, integers: Integers, floats: Floats, events: int) -> int:
     """Give up an open candidate; what was told of it is withdrawn."""
     place = track.place
@@ -115,21 +118,21 @@ def drop(track: Track, integers: Integers, floats: Floats, events: int) -> int:
     return events
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def note(track: Track, rows: Floats, row_count: int, r: float, n: int, kind: int, odds: float) -> int:
     """Keep the figures of a decision for the training; gives the number of rows."""
     if row_count >= rows.shape[0]:
         return row_count
     row = rows[row_count]
-    row[:COUNT] = track.figures
+    assign(row[:COUNT], track.figures)
     if kind == CONFIRMED:
-        row[:TRUST_COUNT] = track.trust_figures
+        assign(row[:TRUST_COUNT], track.trust_figures)
     row[ROW_R], row[ROW_NOW], row[ROW_KIND], row[ROW_ODDS] = r, n, kind, odds
     row[ROW_OPENED] = track.place[OPENED]
     return row_count + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def relearn(track: Track, integers: Integers, floats: Floats) -> int:
     """Forget all beats; gives the number of events, at most one."""
     events = drop(track, integers, floats, 0)
@@ -140,7 +143,7 @@ def relearn(track: Track, integers: Integers, floats: Floats) -> int:
     return events
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def change_trust(track: Track, trusted: Integers, integers: Integers, floats: Floats) -> int:
     """Take the new word on the leads; gives the number of events, at most one.
 
@@ -165,8 +168,8 @@ def change_trust(track: Track, trusted: Integers, integers: Integers, floats: Fl
             events = drop(track, integers, floats, 0)
             place[SEARCHED], place[BLIND] = again, again
             track.low[LOW] = 1e18
-    if usual.leads[:, WEIGHT].sum() == 0.0:
+    if not any_lead(usual.leads, WEIGHT):
         usual.beat[LAST_R] = NEVER
-        if usual.leads[:, TRUSTED].sum() > 0:  # only leads that nobody has seen a beat on
+        if any_lead(usual.leads, TRUSTED):  # only leads that nobody has seen a beat on
             place[LEARNED], place[LEARN_FROM] = 0, place[NEXT]
     return events

@@ -1,97 +1,21 @@
 """The detector: every beat once, soon, at the right time, the same for every cut; nothing from what is not trusted."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
 from gating.io.numbers import read_judge
-from gating.r_peak import RPeak, RPeakDetector
+from gating.r_peak import RPeakDetector
 from gating.sample_clock import BlockTimes
 from gating.settings import RPeakSettings
-
-LEADS = ("I", "II", "V1")
-GAINS = np.array([0.6, 1.0, -0.8])
-LATE_S = np.array([0.004, 0.0, -0.007])  # the R extremum of each lead against lead II
-MS = 1_000_000
-
-
-@dataclass
-class Story:
-    """A signal [sample, lead] and the true R-peaks of lead II (s)."""
-
-    x: np.ndarray
-    truth_s: np.ndarray
-    rate_hz: float
-
-
-def _story(
-    rr_s: np.ndarray, rate_hz: float = 500.0, t_uv: float = 300.0, noise_uv: float = 15.0, gain: float = 1.0
-) -> Story:
-    """Draw three leads from sums of Gaussians with the given RR intervals."""
-    truth = 0.7 + np.concatenate(([0.0], np.cumsum(rr_s)))
-    t = np.arange(round((truth[-1] + 1.0) * rate_hz)) / rate_hz
-    rng = np.random.default_rng(4)
-    x = rng.normal(0.0, noise_uv, (len(t), 3)) + 80.0 * np.sin(2 * np.pi * 0.25 * t)[:, None]
-    waves = (
-        (120.0, -0.16, 0.020),
-        (-120.0, -0.03, 0.008),
-        (1100.0, 0.0, 0.011),
-        (-200.0, 0.03, 0.009),
-        (t_uv, 0.28, 0.04),
-    )
-    for r in truth:
-        near = slice(max(0, int((r - 0.4) * rate_hz)), int((r + 0.6) * rate_hz))
-        for lead in range(3):
-            for height, at, width in waves:
-                shape = np.exp(-0.5 * ((t[near] - r - LATE_S[lead] - at) / width) ** 2)
-                x[near, lead] += gain * GAINS[lead] * height * shape
-    return Story(x, truth, rate_hz)
-
-
-def _run(
-    story: Story,
-    samples: int = 16,
-    trusted: Callable[[float], tuple[bool, ...]] = lambda _: (True, True, True),
-    leads: tuple[str, ...] = LEADS,
-    detector: RPeakDetector | None = None,
-) -> list[RPeak]:
-    """Feed the story in blocks; sample k is at exactly k periods."""
-    period_ns = round(1e9 / story.rate_hz)
-    detector = detector or RPeakDetector(RPeakSettings(), leads, story.rate_hz, read_judge())
-    peaks: list[RPeak] = []
-    for first in range(0, len(story.x), samples):
-        rows = story.x[first : first + samples]
-        times = BlockTimes(first * period_ns, float(period_ns), (first + len(rows) - 1) * period_ns, 1.0, 0.0, None)
-        peaks += detector.take(rows, trusted(first / story.rate_hz), times)
-    return peaks
-
-
-def _confirmed(peaks: list[RPeak]) -> np.ndarray:
-    """Give the times of the confirmed ones (s)."""
-    return np.array([peak.r_at_ns / 1e9 for peak in peaks if peak.stage == "confirmed"])
-
-
-def _errors_ms(story: Story, peaks: list[RPeak]) -> np.ndarray:
-    """Give found minus true time of every beat after the learning; each must be found once, and nothing else."""
-    found = _confirmed(peaks)
-    truth = story.truth_s[(story.truth_s > found[0] - 0.1)]
-    assert len(truth) == len(found)
-    assert found[0] < 3.2
-    errors_ms: np.ndarray = 1e3 * (found - truth)
-    return errors_ms
-
-
-STEADY = np.full(28, 1.0)
+from tests.gating.stories import LEADS, MS, STEADY, Story, all_errors_ms, confirmed_s, draw, play
 
 
 @pytest.mark.parametrize("samples", [1, 16])
 def test_a_steady_rhythm_is_found_beat_for_beat(samples: int) -> None:
     """Every beat once, within 2 ms, confirmed within 85 ms of the peak, told before within 40 ms."""
-    story = _story(STEADY)
-    peaks = _run(story, samples)
-    errors_ms = _errors_ms(story, peaks)
+    story = draw(STEADY)
+    peaks = play(story, samples)
+    errors_ms = all_errors_ms(story, peaks)
     assert np.abs(errors_ms).max() <= 2.0
     assert np.abs(np.median(errors_ms)) <= 0.5
     for stage, least_ms, most_ms in (("provisional", 5.0, 40.0), ("confirmed", 50.0, 85.0)):
@@ -103,7 +27,7 @@ def test_a_steady_rhythm_is_found_beat_for_beat(samples: int) -> None:
 
 def test_numbers_run_and_stay_the_same_through_the_stages() -> None:
     """Provisional and confirmed share their number; each number is told in this order; none is retracted."""
-    peaks = _run(_story(STEADY))
+    peaks = play(draw(STEADY))
     stages: dict[int, list[str]] = {}
     for peak in peaks:
         stages.setdefault(peak.number, []).append(peak.stage)
@@ -116,63 +40,63 @@ def test_numbers_run_and_stay_the_same_through_the_stages() -> None:
 def test_the_cut_changes_no_bit() -> None:
     """Blocks of 1, 7, 16, 500 and 4000 samples: identical R-peaks."""
     rr_s = np.random.default_rng(2).uniform(0.5, 1.2, 25)
-    story = _story(rr_s, noise_uv=60.0)
-    whole = _run(story, 16)
+    story = draw(rr_s, noise_uv=60.0)
+    whole = play(story, 16)
     for samples in (1, 7, 500, 4000):
-        assert whole == _run(story, samples)
+        assert whole == play(story, samples)
 
 
 @pytest.mark.parametrize("rate_hz", [100.0, 192.0, 250.0, 360.0, 1000.0, 2000.0])
 def test_any_rate_from_100_to_2000_hz(rate_hz: float) -> None:
     """The same rhythm at other rates: every beat, within 3 ms (6 ms at 100 Hz)."""
-    story = _story(STEADY, rate_hz)
-    assert np.abs(_errors_ms(story, _run(story))).max() <= (6.0 if rate_hz == 100.0 else 3.0)
+    story = draw(STEADY, rate_hz)
+    assert np.abs(all_errors_ms(story, play(story))).max() <= (6.0 if rate_hz == 100.0 else 3.0)
 
 
 @pytest.mark.parametrize("gain", [0.3, 3.0])
 def test_any_gain(gain: float) -> None:
     """QRS of 0.3 to 3.5 mV."""
-    story = _story(STEADY, gain=gain)
-    assert np.abs(_errors_ms(story, _run(story))).max() <= 3.0
+    story = draw(STEADY, gain=gain)
+    assert np.abs(all_errors_ms(story, play(story))).max() <= 3.0
 
 
 @pytest.mark.parametrize("rr_s", [0.35, 0.6, 1.6])
 def test_any_rate_of_the_heart(rr_s: float) -> None:
     """38 to 171 bpm, P and T waves close to the QRS or far from it."""
-    story = _story(np.full(25, rr_s), t_uv=200.0)
-    found = _confirmed(_run(story))
+    story = draw(np.full(25, rr_s), t_uv=200.0)
+    found = confirmed_s(play(story))
     assert len(story.truth_s[story.truth_s > found[0] - 0.1]) == len(found)
 
 
 def test_a_tall_t_wave_is_not_counted() -> None:
     """T of 1.2 mV beside a QRS of 1.1 mV (hazards.md E4)."""
-    story = _story(STEADY, t_uv=1200.0)
-    _errors_ms(story, _run(story))
+    story = draw(STEADY, t_uv=1200.0)
+    all_errors_ms(story, play(story))
 
 
 def test_drift_and_mains_make_no_beat_and_hide_none() -> None:
     """4 mV of 0.1 Hz triangle and 100 µV of mains (hazards.md E12)."""
-    story = _story(STEADY)
+    story = draw(STEADY)
     t = np.arange(len(story.x)) / 500.0
     triangle = 2000.0 * (2.0 * np.abs(2.0 * ((0.1 * t) % 1.0) - 1.0) - 1.0)
     story.x += (triangle + 50.0 * np.sin(2 * np.pi * 50.0 * t))[:, None]
-    assert np.abs(_errors_ms(story, _run(story))).max() <= 3.0
+    assert np.abs(all_errors_ms(story, play(story))).max() <= 3.0
 
 
 def test_premature_beats_are_found() -> None:
     """A beat after 55 % of the interval, and the long interval after it."""
     rr_s = np.where(np.arange(30) % 5 == 3, 0.55, np.where(np.arange(30) % 5 == 4, 1.45, 1.0))
-    story = _story(rr_s)
-    assert np.abs(_errors_ms(story, _run(story))).max() <= 2.0
+    story = draw(rr_s)
+    assert np.abs(all_errors_ms(story, play(story))).max() <= 2.0
 
 
 @pytest.mark.parametrize("lost", [(True, False, True), (False, False, True), (True, False, False)])
 def test_a_lost_reference_hands_over_within_2_ms(lost: tuple[bool, ...]) -> None:
     """Lead II goes at 15 s and is garbage from then on; the others know their offsets."""
-    story = _story(STEADY)
+    story = draw(STEADY)
     story.x[7500:, 1] = np.random.default_rng(9).normal(0.0, 3000.0, len(story.x) - 7500)
-    peaks = _run(story, 16, lambda at_s: lost if at_s >= 15.0 else (True, True, True))
-    errors_ms = _errors_ms(story, peaks)
+    peaks = play(story, 16, lambda at_s: lost if at_s >= 15.0 else (True, True, True))
+    errors_ms = all_errors_ms(story, peaks)
     assert np.abs(errors_ms).max() <= 2.0
     assert {"II"} == {p.lead for p in peaks if p.r_at_ns < 14.5e9}
     assert "II" not in {p.lead for p in peaks if p.r_at_ns > 15.5e9}
@@ -180,8 +104,8 @@ def test_a_lost_reference_hands_over_within_2_ms(lost: tuple[bool, ...]) -> None
 
 def test_without_a_trusted_lead_nothing_is_told() -> None:
     """From 10 s on no lead is trusted: what was told is withdrawn, and then silence."""
-    story = _story(STEADY)
-    peaks = _run(story, 16, lambda at_s: (at_s < 10.712,) * 3)
+    story = draw(STEADY)
+    peaks = play(story, 16, lambda at_s: (at_s < 10.712,) * 3)
     assert all(peak.decided_at_ns <= 10.8e9 for peak in peaks)
     told = {p.number for p in peaks if p.stage == "provisional"}
     decided = {p.number for p in peaks if p.stage in ("confirmed", "withdrawn")}
@@ -190,8 +114,8 @@ def test_without_a_trusted_lead_nothing_is_told() -> None:
 
 def test_a_reference_that_was_never_trusted_is_not_needed() -> None:
     """With lead II never trusted, another is the reference: its own extremum is the time."""
-    story = _story(STEADY)
-    errors_ms = _errors_ms(story, _run(story, 16, lambda _: (True, False, True)))
+    story = draw(STEADY)
+    errors_ms = all_errors_ms(story, play(story, 16, lambda _: (True, False, True)))
     assert {True} == set((np.abs(errors_ms - 4.0) <= 2.0).tolist()) or {True} == set(
         (np.abs(errors_ms + 7.0) <= 2.0).tolist()
     )
@@ -199,10 +123,10 @@ def test_a_reference_that_was_never_trusted_is_not_needed() -> None:
 
 def test_after_relearning_beats_come_within_two_and_a_half_seconds() -> None:
     """`relearn` forgets all, and numbers go on."""
-    story = _story(STEADY)
+    story = draw(STEADY)
     detector = RPeakDetector(RPeakSettings(), LEADS, 500.0, read_judge())
     cut = 5_008
-    before = _run(Story(story.x[:cut], story.truth_s, 500.0), detector=detector)
+    before = play(Story(story.x[:cut], story.truth_s, 500.0), detector=detector)
     knew = detector.learned
     detector.relearn()
     assert (True, False) == (knew, detector.learned)
@@ -220,7 +144,7 @@ def test_after_relearning_beats_come_within_two_and_a_half_seconds() -> None:
 
 def test_all_times_shifted_shift_all_answers() -> None:
     """The origin of the clock means nothing."""
-    story = _story(STEADY[:6])
+    story = draw(STEADY[:6])
     detector, shifted = (RPeakDetector(RPeakSettings(), LEADS, 500.0, read_judge()) for _ in range(2))
     shift_ns = 10**17 + 7
     for first in range(0, len(story.x), 16):
@@ -233,7 +157,7 @@ def test_all_times_shifted_shift_all_answers() -> None:
 
 def test_what_a_falling_lead_did_before_its_fall_is_no_beat() -> None:
     """Lead I jumps to the rail 40 ms before it is known: that is no beat, and none of the others is lost."""
-    story = _story(STEADY)
+    story = draw(STEADY)
     story.x[7600:, 0] = 187_500.0  # at 15.2 s, in mid-diastole
-    peaks = _run(story, 4, lambda at_s: (at_s < 15.24, True, True))
-    assert np.abs(_errors_ms(story, peaks)).max() <= 2.0
+    peaks = play(story, 4, lambda at_s: (at_s < 15.24, True, True))
+    assert np.abs(all_errors_ms(story, peaks)).max() <= 2.0

@@ -22,7 +22,7 @@ import numpy as np
 
 from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals, parabola
-from gating.kernel import kernel
+from gating.kernel import inlined, kernel
 from gating.qrs import (
     ANCHOR,
     ANCHORS,
@@ -43,26 +43,37 @@ LAG_S = 0.008  # as far as the fit is looked for
 CREEP_S = 0.004  # an extremum further from the fit teaches nothing
 LEAST_MARKS = 3
 RISING = -1.0  # no peak yet
+(SEEK_OPENED, SEEK_LEAD, SEEK_NEXT, SEEK_BASE, SEEK_TOP, SEEK_TOP_AT, SEEK_BOTTOM, SEEK_BOTTOM_AT) = range(8)
+SEEKS = 8
 
 
-@kernel
-def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, now: int) -> float:
-    """Find the peak of one lead around the opening, in sample numbers; RISING while it still rises."""
+@inlined
+def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, now: int, seek: Floats) -> float:
+    """Find the peak of one lead around the opening, in sample numbers; RISING while it still rises.
+
+    `seek` [SEEKS] holds how far the last call came, so that the next one on the same candidate looks at
+    new samples only.
+    """
     rate, mask, delay = lengths.rate_hz, lengths.mask, lengths.smooth_delay
     first = opened - int(BEFORE_S * rate)
     last = min(opened + int(AFTER_S * rate), now - delay)
-    count = int(BASE_S * rate)
-    base = 0.0
-    for n in range(first - count, first):
-        base += signals.wave[k, W_SMOOTH, (n + delay) & mask]
-    base /= count
-    top, bottom, top_at, bottom_at = -1e18, 1e18, first, first
-    for n in range(first, last + 1):
+    if seek[SEEK_OPENED] != opened or seek[SEEK_LEAD] != k or seek[SEEK_NEXT] > last + 1:
+        count = int(BASE_S * rate)
+        base = 0.0
+        for n in range(first - count, first):
+            base += signals.wave[k, W_SMOOTH, (n + delay) & mask]
+        seek[SEEK_OPENED], seek[SEEK_LEAD], seek[SEEK_NEXT], seek[SEEK_BASE] = opened, k, first, base / count
+        seek[SEEK_TOP], seek[SEEK_TOP_AT], seek[SEEK_BOTTOM], seek[SEEK_BOTTOM_AT] = -1e18, first, 1e18, first
+    base, top, bottom = seek[SEEK_BASE], seek[SEEK_TOP], seek[SEEK_BOTTOM]
+    top_at, bottom_at = int(seek[SEEK_TOP_AT]), int(seek[SEEK_BOTTOM_AT])
+    for n in range(int(seek[SEEK_NEXT]), last + 1):
         value = signals.wave[k, W_SMOOTH, (n + delay) & mask] - base
         if value > top:
             top, top_at = value, n
         if value < bottom:
             bottom, bottom_at = value, n
+    seek[SEEK_NEXT], seek[SEEK_TOP], seek[SEEK_BOTTOM] = last + 1, top, bottom
+    seek[SEEK_TOP_AT], seek[SEEK_BOTTOM_AT] = top_at, bottom_at
     side = usual.leads[k, POLARITY]
     if side >= 0.0:
         top *= FAVOURED if side > 0.0 else UPRIGHT
@@ -80,7 +91,7 @@ def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, 
     )
 
 
-@kernel
+@inlined
 def agreement(lengths: Lengths, signals: Signals, k: int, centre: int, shape: Floats) -> float:
     """Give the correlation of a lead around a sample with its fine shape, over all of it."""
     half, mask, delay = shape.shape[0] // 2, lengths.mask, lengths.smooth_delay
@@ -191,7 +202,7 @@ def timed_lead(usual: Usual, reference: int) -> int:
     return max(best, 0)
 
 
-@kernel
+@inlined
 def offset_of(usual: Usual, k: int, reference: int) -> float:
     """Give how many samples the mark of a lead lies behind that of the reference; 0 while nobody knows."""
     if k == reference or usual.leads[k, OFFSETS] < LEAST_MARKS:

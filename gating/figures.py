@@ -12,7 +12,7 @@ from gating.filters import NANOVOLTS, Floats, Lengths, Signals
 from gating.filters import RAW as W_RAW
 from gating.filters import SLOPE as W_SLOPE
 from gating.filters import SMOOTH as W_SMOOTH
-from gating.kernel import assign, kernel
+from gating.kernel import assign, inlined, kernel
 from gating.qrs import (
     BEATS_KNOWN,
     BEFORE_LAST_R,
@@ -69,7 +69,7 @@ TRUST_FIGURES = (*FIGURES, "odds", "margin", "least_margin", "worst_rejected", "
 TRUST_COUNT = len(TRUST_FIGURES)
 
 
-@kernel
+@inlined
 def measure_lead(
     lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, r: float, now: int, out: Floats
 ) -> None:
@@ -104,7 +104,7 @@ def measure_lead(
     out[F_OTHER_ENERGY] = log_ratio(energy, leads[k, OTHER_ENERGY])
 
 
-@kernel
+@inlined
 def _quiet_before(lengths: Lengths, signals: Signals, k: int, opened: int) -> float:
     """Give the mean energy from 220 to 60 ms before the opening."""
     total, count = 0.0, 0
@@ -115,7 +115,7 @@ def _quiet_before(lengths: Lengths, signals: Signals, k: int, opened: int) -> fl
     return total / max(count, 1)
 
 
-@kernel
+@inlined
 def _roughness(lengths: Lengths, signals: Signals, k: int, start: int) -> float:
     """Give the mean distance of raw from smooth over 180 ms before the QRS (microvolts)."""
     total, count, mask = 0.0, 0, lengths.mask
@@ -127,7 +127,7 @@ def _roughness(lengths: Lengths, signals: Signals, k: int, start: int) -> float:
     return total / max(count, 1)
 
 
-@kernel
+@inlined
 def _step(lengths: Lengths, signals: Signals, k: int, start: int, now: int) -> float:
     """Give how far the lead stands now from where it stood before the QRS (microvolts): an electrode stays off."""
     rate, mask = lengths.rate_hz, lengths.mask
@@ -140,7 +140,7 @@ def _step(lengths: Lengths, signals: Signals, k: int, start: int, now: int) -> f
     return abs(after / few - before / count)
 
 
-@kernel
+@inlined
 def _lately(lengths: Lengths, signals: Signals, k: int, opened: int) -> float:
     """Give the mean energy of the last 0.8 s before the opening."""
     total, steps = 0.0, int(0.8 * lengths.rate_hz / lengths.energy)
@@ -186,7 +186,7 @@ def measure(
     _context(lengths, signals, usual, opened, r, now, out)
 
 
-@kernel
+@inlined
 def _rhythm(lengths: Lengths, usual: Usual, r: float, out: Floats) -> None:
     """Fill in how the candidate stands in the rhythm."""
     beat, at = usual.beat, FUSED + 11
@@ -212,7 +212,7 @@ def _rhythm(lengths: Lengths, usual: Usual, r: float, out: Floats) -> None:
     out[at + 14] = beat[STRONGEST] - out[F_ENERGY] if beat[STRONGEST] > -5.0 else -5.0
 
 
-@kernel
+@inlined
 def _context(lengths: Lengths, signals: Signals, usual: Usual, opened: int, r: float, now: int, out: Floats) -> None:
     """Fill in how the candidate compares with what usually stands where it does."""
     beat, at, rate, mask = usual.beat, FUSED + 26, lengths.rate_hz, lengths.mask
@@ -232,7 +232,7 @@ def _context(lengths: Lengths, signals: Signals, usual: Usual, opened: int, r: f
     out[at + 6] = math.log(1.0 + usual.leads.shape[0])
 
 
-@kernel
+@inlined
 def measure_trust(usual: Usual, figures: Floats, odds: float, out: Floats) -> None:
     """Fill `out` [TRUST_FIGURES]: the figures of a confirmed beat, and how clear the last decisions were."""
     beat = usual.beat
@@ -244,7 +244,7 @@ def measure_trust(usual: Usual, figures: Floats, odds: float, out: Floats) -> No
     out[COUNT + 4] = beat[LIKENESS]
 
 
-@kernel
+@inlined
 def note_decision(usual: Usual, odds: float) -> None:
     """Remember how clear a decision was, of beats and of what was none."""
     beat = usual.beat

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from gating.filters import Floats
-from gating.kernel import assign, inlined, kernel
+from gating.kernel import assign, inlined
 
 WIDEST = 4.0  # widths from the mean; further off counts as this
 
@@ -96,7 +96,7 @@ def network_of(numbers: NetworkNumbers, figures: Sequence[str]) -> Network:
     return network
 
 
-@kernel
+@inlined
 def log_odds(network: Network, figures: Floats, units: Floats) -> float:
     """Give the log odds of the network for these figures; `units` [Judge.units] is for scratch."""
     first, second, last = network.first, network.second, network.last

@@ -13,7 +13,7 @@ from gating.filters import ENERGY as W_ENERGY
 from gating.filters import SLOPE as W_SLOPE
 from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals
-from gating.kernel import assign, kernel
+from gating.kernel import assign, inlined, kernel
 from gating.qrs import (
     ABOVE,
     ALIKE,
@@ -147,7 +147,7 @@ def _unteach(usual: Usual, before: Usual) -> None:
     usual.beat[BEATS_KNOWN] = max(before.beat[BEATS_KNOWN], 1.0)
 
 
-@kernel
+@inlined
 def remember(
     lengths: Lengths,
     signals: Signals,
@@ -160,6 +160,7 @@ def remember(
     odds: float,
     timed: int,
     reference: int,
+    seek: Floats,
     fit: Floats,
 ) -> None:
     """Learn from a confirmed beat whose extremum on the lead `timed` lies at r."""
@@ -197,7 +198,7 @@ def remember(
             usual.leads[k, OTHER_ENERGY] = 0.0
         if strange:
             continue
-        own = r if k == timed else peak(lengths, signals, usual, k, opened, now)
+        own = r if k == timed else peak(lengths, signals, usual, k, opened, now, seek)
         if own > 0.0:
             learn_mark(lengths, signals, usual, k, own, now, fit)
             if k != reference and timed == reference and marked:

@@ -168,7 +168,7 @@ def likeness_at(
     return (sxy - sx * sy / n) / math.sqrt(power) if power > 0.0 else 0.0
 
 
-@kernel
+@inlined
 def likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, k: int, r: float, now: int) -> float:
     """Give the best correlation of lead k with its usual (0) or other (1) shape within 8 ms of r."""
     best, centre, first = -1.0, int(r + 0.5) + lengths.smooth_delay, SHAPES + which * POINTS

@@ -134,7 +134,7 @@ def _is_idle(place: Integers, low: Floats, strength: float, n: int) -> bool:
     return False
 
 
-@kernel
+@inlined
 def _search(
     track: Track,
     confirm: Network,
@@ -162,7 +162,7 @@ def _search(
     place[LOOK] = n + max(1, int(RISING_STEP_S * rate))
     reference = place[REFERENCE]
     timed = timed_lead(usual, reference)
-    r = peak(lengths, track.signals, usual, timed, place[OPENED], n)
+    r = peak(lengths, track.signals, usual, timed, place[OPENED], n, track.seek)
     if r != RISING and abs(r - usual.beat[REJECTED_R]) < SAME_S * rate:
         events = drop(track, integers, floats, events)
         track.low[LOW], place[BLIND] = track.signals.strength[n & lengths.mask], n + 1
@@ -181,7 +181,7 @@ def _search(
     return _decide(track, confirm, trust, limits, timed, r, age, old, n, integers, floats, events, rows, row_count)
 
 
-@kernel
+@inlined
 def _rest(place: Integers, age: float, until_s: float, rate: float) -> int:
     """Give the samples to the next look at a candidate whose peak is `age` samples old, at most 8 ms."""
     rest = until_s * rate - age
@@ -208,7 +208,7 @@ def _learn(track: Track, n: int, span: int) -> None:
     track.low[LOW] = 1e18
 
 
-@kernel
+@inlined
 def _scan(track: Track, n: int, span: int) -> None:
     """Open a candidate where the strength rises; long after the last beat smaller ones do, and at last all is anew."""
     place, beat, rate = track.place, track.usual.beat, track.lengths.rate_hz
@@ -227,7 +227,7 @@ def _scan(track: Track, n: int, span: int) -> None:
         _learn(track, n, span)
 
 
-@kernel
+@inlined
 def _tell_early(
     track: Track,
     provisional: Network,
@@ -266,7 +266,7 @@ def _tell_early(
     return events, row_count
 
 
-@kernel
+@inlined
 def _decide(
     track: Track,
     confirm: Network,
@@ -317,7 +317,7 @@ def _decide(
     return events, row_count
 
 
-@kernel
+@inlined
 def _confirm(
     track: Track,
     trust: Network,
@@ -359,6 +359,7 @@ def _confirm(
         odds,
         timed,
         place[REFERENCE],
+        track.seek,
         fit,
     )
     return events

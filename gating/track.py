@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gating.fiducial import offset_of, timed_lead
+from gating.fiducial import SEEKS, offset_of, timed_lead
 from gating.figures import COUNT, TRUST_COUNT
 from gating.filters import WEIGHT, Floats, Integers, Lengths, Signals, fuse_again, lengths_for, signals_for, time_ns
-from gating.kernel import assign, kernel
+from gating.kernel import assign, inlined, kernel
 from gating.qrs import (
     BEATS_KNOWN,
     LAST_R,
@@ -53,6 +53,7 @@ class Track(NamedTuple):
     low: Floats  # [LOW: least strength since the last candidate, PATIENT_UNTIL: no smaller beats before]
     figures: Floats  # scratch: of a candidate
     trust_figures: Floats  # scratch: of a confirmed beat
+    seek: Floats  # where `fiducial.peak` came to
     scratch: Floats
     units: Floats  # scratch: of the networks
 
@@ -71,12 +72,13 @@ def track_for(leads: int, rate_hz: float, reference: int, units: int) -> Track:
         low=np.array([1e18, 0.0]),
         figures=np.zeros(COUNT),
         trust_figures=np.zeros(TRUST_COUNT),
+        seek=np.full(SEEKS, -1.0),
         scratch=np.zeros(COUNT),
         units=np.zeros(units),
     )
 
 
-@kernel
+@inlined
 def event(
     track: Track,
     stage: int,
@@ -118,7 +120,7 @@ def drop(track: Track, integers: Integers, floats: Floats, events: int) -> int:
     return events
 
 
-@kernel
+@inlined
 def note(track: Track, rows: Floats, row_count: int, r: float, n: int, kind: int, odds: float) -> int:
     """Keep the figures of a decision for the training; gives the number of rows."""
     if row_count >= rows.shape[0]:

@@ -9,7 +9,7 @@ Theory of operation
 3. From 3 ms after the peak on a candidate is looked at four times, and told as *provisional* as soon as a small network
    is sure enough of its `figures`; surer the earlier.
 4. `confirm_after_ms` after its peak a candidate is judged by another network and is *confirmed*, which is final, or, if
-   it was told, *withdrawn*. In doubt the judge waits for the rest of a wide beat, 16 ms at most. There is no
+   it was told, *withdrawn*. In doubt the judge waits for the rest of a wide beat, 10 ms at most. There is no
    search-back: long after a beat smaller ones become candidates instead.
 5. A third network says how probable it is that the beats found now are right. Below `least_trust` a beat is shown, but
    not armed.

@@ -141,7 +141,7 @@ def fit_fold(job: tuple[int, tuple[str, ...]]) -> tuple[Network, Network, Networ
 
 def biased(judge: Judge, bias: float) -> Judge:
     """Believe a little more or less."""
-    confirm = judge.confirm._replace(last_bias=judge.confirm.last_bias + bias)
+    confirm = judge.confirm._replace(last_bias=np.round(judge.confirm.last_bias + bias, 5))
     return Judge(confirm, judge.provisional, judge.trust, judge.fingerprint)
 
 
@@ -192,11 +192,22 @@ def rounds(folds: list[tuple[str, ...]], fold_of: dict[str, int], count: int) ->
         yield number, judges
 
 
+def write(judge: Judge, path: Path | None) -> None:
+    """Write a judge as a file of numbers; None: the one that is shipped."""
+    networks = {
+        "confirm": numbers_of(judge.confirm, FIGURES),
+        "provisional": numbers_of(judge.provisional, FIGURES),
+        "trust": numbers_of(judge.trust, TRUST_FIGURES),
+    }
+    write_numbers(networks, path)
+
+
 def main() -> None:
     """Train, print the tables, write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--held-out", type=Path, default=None, help="folder: for each record a judge that never saw it")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--clean", action="store_true", help="only the records as they are: a quick look")
     options = parser.parse_args()
@@ -234,16 +245,13 @@ def main() -> None:
         errors[bias] = sum(count.fn + count.fp for count in clean)
     best = min(errors, key=lambda bias: errors[bias])
     confirm, provisional, trust = fit_fold((0, ()))
-    confirm = confirm._replace(last_bias=np.round(confirm.last_bias + best, 5))
+    confirm = biased(Judge(confirm, provisional, trust, "all"), best).confirm
     print(f"bias {best}: {errors}; written after {time.monotonic() - began:.0f} s")
-    write_numbers(
-        {
-            "confirm": numbers_of(confirm, FIGURES),
-            "provisional": numbers_of(provisional, FIGURES),
-            "trust": numbers_of(trust, TRUST_FIGURES),
-        },
-        options.out,
-    )
+    write(Judge(confirm, provisional, trust, "all"), options.out)
+    if options.held_out is not None:
+        options.held_out.mkdir(parents=True, exist_ok=True)
+        for name in records:
+            write(biased(judges[fold_of[name]], best), options.held_out / f"{name}.toml")
 
 
 if __name__ == "__main__":

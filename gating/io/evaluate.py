@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from gating.frontends import FRONTENDS, SampleBlock
 from gating.io.numbers import read_judge
 from gating.io.peers import run_peer
 from gating.io.records import ANNOTATOR, Record, RecordedBeats, read_record
+from gating.judge import Judge
 from gating.leads import Leads
 from gating.noise_stress import at_rate, mixed
 from gating.r_peak import RPeak, RPeakDetector
@@ -53,6 +55,7 @@ class Job:
     learning_s: float = 300.0
     noise: Noise | None = None
     peers: tuple[str, ...] = ()
+    numbers: str | None = None  # another file of the judge's numbers, or a folder with one for each record
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +87,7 @@ def run_record(job: Job) -> RecordRun:
     """
     record, beats, first, short = prepared(job)
     truth = Truth(beats.sample.astype(np.float64), record.rate_hz, first, beats.flutter)
-    decisions = tuple(decide(record.microvolts, record.leads, record.rate_hz))
+    decisions = tuple(decide(record.microvolts, record.leads, record.rate_hz, judge_for(job)))
     peers, notes = {}, []
     if short:
         notes.append(f"{job.path} is shorter than two learning periods: scored after {first / record.rate_hz:g} s.")
@@ -106,6 +109,20 @@ def run_record(job: Job) -> RecordRun:
         confirmed=outcome(truth, confirmed_words(decisions)),
         peers=peers,
     )
+
+
+def judge_for(job: Job) -> Judge:
+    """Give the judge of a job: the shipped one, another, or of a folder the one that bears the record's name.
+
+    Raises
+    ------
+    SettingsError
+        If the file is missing or was made for another version.
+    """
+    if job.numbers is None:
+        return read_judge()
+    numbers = Path(job.numbers)
+    return read_judge(numbers / f"{Path(job.path).stem}.toml" if numbers.is_dir() else numbers)
 
 
 def prepared(job: Job) -> tuple[Record, RecordedBeats, float, bool]:
@@ -168,12 +185,14 @@ def read_noise(path: str, rate_hz: float) -> Floats:
     return at_rate(noise.microvolts, noise.rate_hz, rate_hz)
 
 
-def decide(microvolts: Floats, leads: tuple[str, ...], rate_hz: float) -> Iterator[Decision]:
+def decide(
+    microvolts: Floats, leads: tuple[str, ...], rate_hz: float, judge: Judge | None = None
+) -> Iterator[Decision]:
     """Feed one recording in blocks of 20 ms, as the gate would, and give every decision in its order.
 
     A recorded file does not say where its converter's rail lay, so no value is taken for it.
     """
-    detector = RPeakDetector(RPeakSettings(), leads, rate_hz, read_judge())
+    detector = RPeakDetector(RPeakSettings(), leads, rate_hz, judge or read_judge())
     for begin, end, mask in _pieces(microvolts, leads, rate_hz):
         times = BlockTimes(_at_ns(begin, rate_hz), NS_PER_S / rate_hz, _at_ns(end - 1, rate_hz), 0.0, 0.0, None)
         for peak in detector.take(microvolts[begin:end], mask, times):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gating.errors import SettingsError
-from gating.io.evaluate import Job, RecordRun, run_record
+from gating.io.evaluate import Job, RecordRun, judge_for, run_record
 from gating.io.evaluate_input import check_leads, find_records, noises
 from gating.io.evaluate_report import EvaluationReport, report_run, to_json, write_events, write_json
 from gating.io.evaluate_tables import console, show
@@ -48,6 +48,9 @@ def evaluate(
     events: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one CSV row a decision.")] = None,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw errors, delays, trust, tolerances.")] = None,
     learning_s: Annotated[float, typer.Option(min=0.0, help="Fed, not scored, in seconds.")] = 300.0,
+    numbers: Annotated[
+        Path | None, typer.Option(help="Another file of the judge's numbers, or a folder: RECORD.toml for each.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one for each processor.")] = 0,
 ) -> None:
     """Score the detector as EC57 does, per record, gross and average. Exit code 0: scored; 2: wrong input."""
@@ -56,7 +59,13 @@ def evaluate(
     check_leads(leads, found)
     conditions = noises(noise, snr, noise_dir, found)
     _check_outputs(json, events, plots)
-    work = [Job(str(path), leads, learning_s, condition, peers) for condition in conditions for path in found]
+    work = [
+        Job(str(path), leads, learning_s, condition, peers, None if numbers is None else str(numbers))
+        for condition in conditions
+        for path in found
+    ]
+    for one in work:
+        judge_for(one)  # says at once what is missing
     runs = _run_all(work, min(jobs or os.cpu_count() or 1, len(work)))
     by_condition = [[run for run in runs if run.job.noise == condition] for condition in conditions]
     report = EvaluationReport(version("diastole"), leads, learning_s, tuple(map(report_run, by_condition)))

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gating.evaluation import Outcome, Truth, confirmed_words, first_words, outcome, pooled
-from gating.io.evaluate import Job, Noise, RecordRun, decide, prepared, read_noise, run_record
+from gating.io.evaluate import Job, Noise, RecordRun, decide, judge_for, prepared, read_noise, run_record
 from gating.io.evaluate_input import find_noise, find_records
+from gating.judge import Judge
 from gating.noise_stress import at_rate, mixed
 from simulators.ecg import LEADS, EcgSignal
 from simulators.heart import true_beats
@@ -33,6 +34,8 @@ Answer = TypeVar("Answer")
 QUICK = "DIASTOLE_BENCH_QUICK" in os.environ  # a look whether the bench itself works; its figures mean nothing
 QUICK_RECORDS = ("101", "118", "119")
 PROCESSES = 2
+# the folder that `python -m training --held-out` wrote: each record is judged by numbers that never saw it
+HELD_OUT = os.environ.get("DIASTOLE_HELD_OUT")
 RATE_HZ = 1000.0  # of simulated hearts
 SIMULATED_S = 30.0 if QUICK else 120.0  # the noise of `noise_stress` stays on for so long
 SETTLED_S = 15.0  # of a simulated heart, from which beats count
@@ -82,7 +85,7 @@ class Recorded:
         """Run the records, or only some, on these leads, with these peers beside it (and maybe others)."""
         paths = [path for path in self.paths if not only or path.name in only]
         absent = [path for path in paths if not self._has(path, leads, noise, peers)]
-        jobs = [Job(str(path), leads, noise=noise, peers=peers) for path in absent]
+        jobs = [Job(str(path), leads, noise=noise, peers=peers, numbers=HELD_OUT) for path in absent]
         for path, run in zip(absent, on_two_processes(run_record, jobs), strict=True):
             self._runs[path, leads, noise] = run
         return [self._runs[path, leads, noise] for path in paths]
@@ -119,9 +122,11 @@ class Scored:
     confirmed: Outcome
 
 
-def score(microvolts: Floats, leads: tuple[str, ...], rate_hz: float, truth: Truth) -> Scored:
+def score(
+    microvolts: Floats, leads: tuple[str, ...], rate_hz: float, truth: Truth, judge: Judge | None = None
+) -> Scored:
     """Feed a signal as the gate would, and match what was told."""
-    decisions = tuple(decide(microvolts, leads, rate_hz))
+    decisions = tuple(decide(microvolts, leads, rate_hz, judge))
     return Scored(outcome(truth, first_words(decisions)), outcome(truth, confirmed_words(decisions)))
 
 
@@ -136,11 +141,13 @@ class Resampled:
 
 def run_resampled(job: Resampled) -> Scored:
     """Bring a record to another rate without delay, and its annotations with it; the job of a worker process."""
-    record, beats, first, _ = prepared(Job(job.path, job.leads))
+    held_out = Job(job.path, job.leads, numbers=HELD_OUT)
+    record, beats, first, _ = prepared(held_out)
     to_rate = job.rate_hz / record.rate_hz
     flutter = tuple((begin * to_rate, end * to_rate) for begin, end in beats.flutter)
     truth = Truth(beats.sample.astype(np.float64) * to_rate, job.rate_hz, first * to_rate, flutter)
-    return score(at_rate(record.microvolts, record.rate_hz, job.rate_hz), record.leads, job.rate_hz, truth)
+    microvolts = at_rate(record.microvolts, record.rate_hz, job.rate_hz)
+    return score(microvolts, record.leads, job.rate_hz, truth, judge_for(held_out))
 
 
 # --- simulated hearts -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from gating.errors import SettingsError
 from gating.io.kernels import compile_kernels
 from gating.io.numbers import SHIPPED, read_judge
-from gating.r_peak import RPeakDetector
+from gating.r_peak import RPeak, RPeakDetector
 from gating.sample_clock import BlockTimes
 from gating.settings import RPeakSettings
 from simulators.bench_signals import half_sine, half_sine_peaks_s
@@ -84,7 +84,7 @@ def test_a_half_sine_is_told_within_6_ms_of_its_peak() -> None:
     microvolts = half_sine(1000.0, 30.0)[:, None]
     story = Story(microvolts, np.asarray(half_sine_peaks_s(30.0)), 1000.0)
     peaks = play(story, 10, lambda _: (True,), ("II",))
-    told = {}
+    told: dict[int, RPeak] = {}
     for peak in peaks:
         told.setdefault(peak.number, peak)
     late_ms = np.array(

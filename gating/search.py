@@ -198,11 +198,7 @@ def _learn(track: Track, n: int, span: int) -> None:
     place, usual = track.place, track.usual
     learn_levels(track.lengths, track.signals, usual, n, span)
     if place[LEARNED] == 0 and usual.leads[place[REFERENCE], TRUSTED] == 0.0:
-        best = 0
-        for k in range(1, usual.leads.shape[0]):
-            if usual.leads[k, SHARE] > usual.leads[best, SHARE]:
-                best = k
-        place[REFERENCE] = best
+        place[REFERENCE] = usual.leads[:, SHARE].argmax()
     place[LEARNED], place[LEARN_FROM], place[BLIND] = 1, n, n
     place[OPENED] = NO_CANDIDATE
     track.low[LOW] = 1e18

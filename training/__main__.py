@@ -244,10 +244,8 @@ def main() -> None:
         clean = [counts_at(one.confirmed, 150.0) for one in runs if one.key[1] in ("both", "first")]
         errors[bias] = sum(count.fn + count.fp for count in clean)
     best = min(errors, key=lambda bias: errors[bias])
-    confirm, provisional, trust = fit_fold((0, ()))
-    confirm = biased(Judge(confirm, provisional, trust, "all"), best).confirm
+    write(biased(Judge(*fit_fold((0, ())), "all"), best), options.out)
     print(f"bias {best}: {errors}; written after {time.monotonic() - began:.0f} s")
-    write(Judge(confirm, provisional, trust, "all"), options.out)
     if options.held_out is not None:
         options.held_out.mkdir(parents=True, exist_ok=True)
         for name in records:

@@ -212,7 +212,7 @@ def _trust(confirmed: Outcome) -> Any:
     axis.set_title(
         f"Trust differs from the share of true beats by {100 * result.expected_error:.2f} points of 100 on average"
     )
-    axis.legend(frameon=False, loc="upper left")
+    axis.legend(frameon=False, loc="lower right")
     below.bar([(one.from_trust + one.to_trust) / 2 for one in filled], [one.told for one in filled], 0.09, color=FAINT)
     for one in filled:
         below.annotate(str(one.told), ((one.from_trust + one.to_trust) / 2, one.told), ha="center", va="bottom")

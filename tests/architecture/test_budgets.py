@@ -41,6 +41,14 @@ def test_no_module_is_longer_than_its_budget(product_files: dict[str, ast.Module
     assert {} == long
 
 
+def test_no_test_module_is_longer_than_its_budget() -> None:
+    """The tests, and the training, keep to the budget of the product, without exception."""
+    files = [path for folder in ("tests", "training") for path in (ROOT / folder).rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert 80 <= len(lengths)
+    assert {} == {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE}
+
+
 def test_no_package_shows_too_many_names(product_files: dict[str, ast.Module]) -> None:
     """An `__init__` has at most 25 public names."""
     crowded = {}

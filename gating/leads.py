@@ -1,9 +1,9 @@
 """Which leads may be trusted now, and if not, why, in words.
 
 Theory of operation. Each lead is watched in bins of 20 ms. An electrode that the box flags takes down the leads that
-rest on it. On a box without flags an open electrode has to show itself in the signal, and does within 180 ms: as the
-converter's rail, as roughness (hum or noise) that lets no quiet bin pass for 120 ms - a QRS has slopes beside its
-peak, and is shorter -, or as a baseline that leaves. Only a flat line takes its second. What went bad must be good for
+rest on it. On a box without flags an open electrode has to show itself in the signal, and does within 240 ms: as the
+converter's rail, as roughness (hum or noise) that lets no quiet bin pass for 180 ms - the widest QRS is rough and
+steep for less -, or as a baseline that leaves. Only a flat line takes its second. What went bad must be good for
 `restore_s` before it is trusted again, and so must a stream that begins.
 """
 

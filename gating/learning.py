@@ -7,16 +7,18 @@ MIT-BIH P waves are as steep as many a QRS).
 
 import math
 
-from gating.fiducial import learn_mark, learn_offset, mark, peak
+from gating.fiducial import learn_offset, offset_of, peak
 from gating.figures import F_ENERGY
 from gating.filters import ENERGY as W_ENERGY
 from gating.filters import SLOPE as W_SLOPE
 from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals
 from gating.kernel import assign, inlined, kernel
+from gating.matched_filter import learn_mark
 from gating.qrs import (
     ABOVE,
     ALIKE,
+    ANCHORS,
     BEATS,
     BEATS_KNOWN,
     BEFORE_LAST_R,
@@ -69,7 +71,7 @@ MISTAKEN_S, MISTAKEN_BY = 0.240, 0.35  # so soon after a beat, and so much stron
 LONGEST_RR_S = 3.0
 ALIKE_LEAST = 0.8  # of likeness: of the usual shape
 STRANGE_MOST = 6  # so many of another shape in a row: that one is the usual now
-UP_AGAIN, DOWN_AGAIN = 1.3, 1.7  # hysteresis of the side on which the QRS is greater
+UP_AGAIN, DOWN_AGAIN, UP_FIRST = 0.7, 2.2, 1.3  # hysteresis of the side on which the QRS is greater
 LEAST_SWING_UV = 50.0
 AGAIN_S = 4.0  # learnt from, when beats were lost
 
@@ -160,10 +162,12 @@ def remember(
     odds: float,
     timed: int,
     reference: int,
+    marked: bool,
+    r_marked: float,
     seek: Floats,
     fit: Floats,
 ) -> None:
-    """Learn from a confirmed beat whose extremum on the lead `timed` lies at r."""
+    """Learn from a confirmed beat whose extremum on the lead `timed` lies at r; `marked` if it has its usual shape."""
     beat = usual.beat
     since = r - beat[LAST_R]
     soon = since < MISTAKEN_S * lengths.rate_hz and beat[BEATS_KNOWN] > 0.0
@@ -184,8 +188,7 @@ def remember(
     beat[BEATS_KNOWN] += 1.0
     beat[STRONGEST], beat[WORST_REJECTED] = -9.0, -6.0
     beat[LIKENESS] += 0.2 * (max(alike, other) - beat[LIKENESS])
-    marked = mark(lengths, signals, usual, timed, r, now, fit)
-    r_marked = fit[0]
+    r_reference = r - offset_of(usual, timed, reference)
     for k in range(usual.leads.shape[0]):
         if usual.leads[k, TRUSTED] == 0.0:
             continue
@@ -196,13 +199,14 @@ def remember(
                 one, two = SHAPES + j, SHAPES + POINTS + j
                 usual.leads[k, one], usual.leads[k, two] = usual.leads[k, two], usual.leads[k, one]
             usual.leads[k, OTHER_ENERGY] = 0.0
+            usual.leads[k, ANCHORS] = 0.0
         if strange:
             continue
-        own = r if k == timed else peak(lengths, signals, usual, k, opened, now, seek)
-        if own > 0.0:
-            learn_mark(lengths, signals, usual, k, own, now, fit)
-            if k != reference and timed == reference and marked:
-                learn_offset(lengths, usual, k, fit[0] - r_marked)
+        learn_mark(lengths, signals, usual, k, r_reference, timed == reference, now, fit)
+        if marked and k != reference and timed == reference:
+            own = peak(lengths, signals, usual, k, opened, now, seek)
+            if own > 0.0:
+                learn_offset(lengths, usual, k, own - r_marked)
     weigh(lengths, signals.wave, usual.leads, now)
 
 
@@ -314,7 +318,7 @@ def _learn_side(lengths: Lengths, signals: Signals, usual: Usual, k: int, start:
     leads[k, BELOW] += share * (below - leads[k, BELOW])
     side = leads[k, POLARITY]
     if side == 0.0:
-        leads[k, POLARITY] = 1.0 if UP_AGAIN * leads[k, ABOVE] >= leads[k, BELOW] else -1.0
+        leads[k, POLARITY] = 1.0 if UP_FIRST * leads[k, ABOVE] >= leads[k, BELOW] else -1.0
     elif side > 0.0 and leads[k, BELOW] > DOWN_AGAIN * leads[k, ABOVE]:
         leads[k, POLARITY] = -1.0
     elif side < 0.0 and leads[k, ABOVE] > UP_AGAIN * leads[k, BELOW]:

@@ -31,7 +31,7 @@ NEVER = -1e18  # the sample number of what never was
 (KNOWN, ENERGY, RISE, FALL, SWING, BETWEEN, OTHER_ENERGY, ABOVE, BELOW, POLARITY, ALIKE) = range(8, 19)
 HISTORY = 19  # of ENERGY .. BETWEEN: BEATS columns each
 SHAPES = HISTORY + 5 * BEATS  # the usual, then the other: POINTS columns each, without mean, at unit length
-FINE = SHAPES + 2 * POINTS  # all columns from here: the fine shape, microvolts without mean
+FINE = SHAPES + 2 * POINTS  # all columns from here: the fine shape, microvolts without level and some slant
 TAUGHT, UNTAUGHT = KNOWN, FINE  # the columns [TAUGHT, UNTAUGHT) hold what a mistaken beat must unteach
 
 # places of `beat`: first what a beat teaches about the rhythm

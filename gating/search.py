@@ -6,12 +6,13 @@ the answer is the same however the stream was cut. See `r_peak` for the theory.
 
 import numpy as np
 
-from gating.fiducial import RISING, mark, offset_of, peak, timed_lead
+from gating.fiducial import RISING, offset_of, peak, timed_lead
 from gating.figures import F_ENERGY, measure, measure_trust, note_decision
 from gating.filters import Floats, Integers, begin, filter_sample
 from gating.judge import Network, log_odds, probability
 from gating.kernel import inlined, kernel
 from gating.learning import learn_levels, remember
+from gating.matched_filter import ERROR, MARK, mark
 from gating.qrs import (
     LAST_R,
     REJECTED_ODDS,
@@ -60,7 +61,7 @@ RISING_STEP_S = 0.001  # while it rises, a candidate is looked at so often
 STEP_S = 0.004
 WEIGH_S = 0.050  # the leads are weighed so often
 LOOKS_S = (0.003, 0.010, 0.017, 0.024)  # after the peak: when a candidate may be told as provisional
-LOOKS_ODDS = (2.5, 1.5, 0.5, -0.7)  # and how sure the judge must be
+LOOKS_ODDS = (2.0, 1.0, 0.3, -0.7)  # and how sure the judge must be
 DOUBT, DOUBT_UNTIL_S = 2.5, 0.070  # log odds within which the judge waits, and until when after the peak
 OPEN_S = 0.140  # a candidate is judged by then, whatever its peak does
 SAME_S = 0.030  # of a rejected peak: the same one again
@@ -330,13 +331,14 @@ def _confirm(
     if place[TOLD] == 0:
         place[NUMBER] += 1
     usual.beat[TRUST] = probability(log_odds(trust, track.trust_figures, track.units))
-    mark(track.lengths, track.signals, usual, timed, r, n, fit)
+    marked = mark(track.lengths, track.signals, usual, timed, place[REFERENCE], r, n, fit)
+    r_marked = fit[MARK]
     events = event(
         track,
         CONFIRMED,
         timed,
-        fit[0],
-        fit[2] / track.lengths.rate_hz,
+        r_marked,
+        fit[ERROR] / track.lengths.rate_hz,
         probability(odds),
         usual.beat[TRUST],
         integers,
@@ -355,6 +357,8 @@ def _confirm(
         odds,
         timed,
         place[REFERENCE],
+        marked,
+        r_marked,
         track.seek,
         fit,
     )

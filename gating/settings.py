@@ -31,7 +31,7 @@ class LeadSettings(Section, frozen=True):
     flat_s: float = 1.0
     rail_samples: int = 3  # in 100 ms (hazards.md E2)
     restore_s: float = 1.0  # a lead must be good for so long before it is trusted again
-    open_ms: float = 120.0  # an open electrode must show itself for so long; a QRS is rough for less
+    open_ms: float = 180.0  # an open electrode must show itself for so long; the widest QRS is rough and steep for less
     open_rough_uv: float = 120.0  # RMS in 20 ms beside a straight line; patients' noise is 15-40 µV
     open_drift_mv_per_s: float = 6.0  # steadily one way; a T wave's flank is shorter, a patient's wander slower
     open_offset_uv: float = 6000.0  # off the baseline for 40 ms; no QRS is so high
@@ -44,7 +44,7 @@ class RPeakSettings(Section, frozen=True):
     refractory_ms: float = 120.0  # the judge knows the time since the last beat; nothing is asked of it before this
     confirm_after_ms: float = 60.0  # after the peak; the S downstroke must be seen (ecg.md section 3)
     learn_s: float = 1.3  # the levels; the first beat behind it is confirmed
-    least_trust: float = 0.98  # below it a beat is shown and does not arm
+    least_trust: float = 0.99  # below it a beat is shown and does not arm
 
 
 class RhythmSettings(Section, frozen=True):
@@ -64,9 +64,8 @@ class RhythmSettings(Section, frozen=True):
 class PredictionSettings(Section, frozen=True):
     """The next RR interval."""
 
-    beats: int = 4  # sinus intervals remembered: the rate falls by 4 bpm in the first 3 s of a hold (gating.md 4.2)
-    coverage: float = 0.95  # of the stated interval
-    min_beats: int = 4
+    coverage: float = 0.95  # of the stated interval; at most 0.99
+    min_beats: int = 4  # sinus intervals that must be known
 
 
 class WindowSettings(Section, frozen=True):

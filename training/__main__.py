@@ -3,15 +3,16 @@
 DATA holds `mitdb` and `nstdb`. Round by round every recording is run through the detector with the networks as they
 are, each candidate becomes a row of figures, and the networks are fitted to the rows of the last rounds: so they learn
 from what their own decisions lead to (Ross et al. 2011, arXiv:1011.0686). The records are dealt into folds; each is
-run with networks that never saw it, and the tables printed are of these. At the end one more fit of all records is
-written. The first round's judge is a plain logistic function set by hand.
+run with networks that never saw it, and the tables printed are of these. Then it is chosen how much more than fitted a
+candidate is believed (`BIASES`), and the trust is fitted to what the networks tell, so chosen, of records that they
+never saw. At the end one more fit of all records is written. The first round's judge is a plain logistic function set
+by hand.
 """
 
 import argparse
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -28,17 +29,19 @@ from gating.judge import Judge, Network
 from gating.r_peak import RPeakDetector
 from gating.sample_clock import BlockTimes
 from gating.settings import RPeakSettings
-from gating.track import CONFIRMED, ROW_KIND, ROW_OPENED, ROW_R
+from gating.track import CONFIRMED, ROW_KIND, ROW_ODDS, ROW_OPENED, ROW_R
 from training.fit import Singles, Size, fit, linear, numbers_of
 from training.variants import SIMULATED, Variant, recorded, simulated
 
 FOLDS = 6
-ROUNDS = 5
+ROUNDS = 8
 KEPT_ROUNDS = 3
 MOST_ROWS = 60_000  # of one recording
 KEPT_SHARE = 0.35  # of the rows of what weighs little
-SIZES = {"confirm": Size(16, 8, 3, 7), "provisional": Size(16, 8, 1, 7), "trust": Size(10, 5, 1, 8)}
-BIASES = (0.0, 0.4, 0.8, 1.2)
+SIZES = {"confirm": Size(16, 8, 3, 7), "provisional": Size(16, 8, 1, 7), "trust": Size(16, 8, 3, 6)}
+QUICK_EPOCHS = 4  # of all rounds but the last, with one network of each kind
+BIASES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
+CHOSEN_ON = tuple(f"{name}{leads}" for name in ("", "em18 ") for leads in ("both", "first"))  # the bias
 SLOPES = {
     "energy": 1.9, "likeness": 0.95, "rise": 0.6, "fall": 0.6, "swing": 2.3, "quiet_before": -1.5, "early": 4.48,
     "late": 0.5,
@@ -52,7 +55,8 @@ class Rows:
 
     figures: Singles  # [row, figure], of the trust network's
     kind: NDArray[np.int64]  # [row]
-    label: Singles  # [row]
+    label: Singles  # [row]: whether the candidate is a beat
+    right: Singles  # [row]: whether a candidate told as confirmed is the partner of a beat; what the trust foretells
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,43 +104,58 @@ def run(job: tuple[tuple[str, str], Judge]) -> Run:
     rows = _labelled(detector.rows, truth)
     if variant.weight < 0.35:
         keep = np.random.default_rng(len(rows.kind)).random(len(rows.kind)) < KEPT_SHARE
-        rows = Rows(rows.figures[keep], rows.kind[keep], rows.label[keep])
+        rows = Rows(rows.figures[keep], rows.kind[keep], rows.label[keep], rows.right[keep])
     return Run(key, rows, *outcomes)
 
 
 def _labelled(rows: NDArray[np.float64], truth: Truth) -> Rows:
-    """Label each row by whether its candidate becomes the partner of an annotated beat."""
+    """Label each row by whether its candidate becomes the partner of an annotated beat: among all, and among the told.
+
+    A wide beat may have two candidates; the one that is told is right even where the other lies nearer.
+    """
     counted = replace(truth, first=4.0 * truth.rate_hz).counts(rows[:, ROW_R])
     rows = rows[counted]
     judged = rows[rows[:, ROW_KIND] == CONFIRMED]
     last = {opened: place for place, opened in enumerate(judged[:, ROW_OPENED].tolist())}
     final = judged[sorted(last.values())]
-    order = np.argsort(final[:, ROW_R], kind="stable")
-    partner = match(truth.beats, final[order, ROW_R], 0.150 * truth.rate_hz)
-    hits = set(final[order, ROW_OPENED][partner[partner >= 0]].tolist())
-    label = np.array([opened in hits for opened in rows[:, ROW_OPENED].tolist()], dtype=np.float32)
-    kind = rows[:, ROW_KIND].astype(np.int64)
-    return Rows(rows[:, :TRUST_COUNT].astype(np.float32), kind, label)
+    labels = []
+    for those in (final, final[final[:, ROW_ODDS] > 0.0]):
+        order = np.argsort(those[:, ROW_R], kind="stable")
+        partner = match(truth.beats, those[order, ROW_R], 0.150 * truth.rate_hz)
+        hits = set(those[order, ROW_OPENED][partner[partner >= 0]].tolist())
+        labels.append(np.array([opened in hits for opened in rows[:, ROW_OPENED].tolist()], dtype=np.float32))
+    return Rows(rows[:, :TRUST_COUNT].astype(np.float32), rows[:, ROW_KIND].astype(np.int64), *labels)
 
 
-def fit_fold(job: tuple[int, tuple[str, ...]]) -> tuple[Network, Network, Network]:
-    """Fit the three networks to all rows but those of some records; the job of a worker."""
+def fit_judges(job: tuple[int, tuple[str, ...], bool]) -> tuple[Network, Network]:
+    """Fit what confirms and what tells early to all rows but those of some records; the job of a worker."""
+    seed, left_out, quick = job
+    figures, label, _, judged, weight = banked(left_out)
+    fitted = []
+    for name, those in (("confirm", judged), ("provisional", ~judged)):
+        size = replace(SIZES[name], networks=1, epochs=QUICK_EPOCHS) if quick else SIZES[name]
+        fitted.append(fit(np.ascontiguousarray(figures[those, :COUNT]), label[those], weight[those], size, seed))
+    return fitted[0], fitted[1]
+
+
+def fit_trust(job: tuple[int, tuple[str, ...]]) -> Network:
+    """Fit the trust to what was told as confirmed in all records but some; the job of a worker."""
     seed, left_out = job
-    keys = [key for key in BANK if key[0] not in left_out]
-    figures = np.concatenate([rows.figures for key in keys for rows in BANK[key]])
-    label = np.concatenate([rows.label for key in keys for rows in BANK[key]])
-    judged = np.concatenate([rows.kind for key in keys for rows in BANK[key]]) == CONFIRMED
-    weight = np.concatenate(
-        [np.full(len(rows.kind), VARIANTS[key].weight, dtype=np.float32) for key in keys for rows in BANK[key]]
-    )
-    confirm = fit(np.ascontiguousarray(figures[judged, :COUNT]), label[judged], weight[judged], SIZES["confirm"], seed)
-    early = ~judged
-    provisional = fit(
-        np.ascontiguousarray(figures[early, :COUNT]), label[early], weight[early], SIZES["provisional"], seed
-    )
+    figures, _, right, judged, weight = banked(left_out)
     told = judged & (figures[:, COUNT] > 0.0)
-    trust = fit(np.ascontiguousarray(figures[told]), label[told], weight[told] ** 0.5, SIZES["trust"], seed)
-    return confirm, provisional, trust
+    return fit(np.ascontiguousarray(figures[told]), right[told], 0.5 + 0.5 * weight[told], SIZES["trust"], seed)
+
+
+def banked(left_out: tuple[str, ...]) -> tuple[Singles, Singles, Singles, NDArray[np.bool_], Singles]:
+    """Give the figures, labels, rights, whether judged, and weights of all rows but those of some records."""
+    those = [(rows, VARIANTS[key].weight) for key in BANK if key[0] not in left_out for rows in BANK[key]]
+    return (
+        np.concatenate([rows.figures for rows, _ in those]),
+        np.concatenate([rows.label for rows, _ in those]),
+        np.concatenate([rows.right for rows, _ in those]),
+        np.concatenate([rows.kind for rows, _ in those]) == CONFIRMED,
+        np.concatenate([np.full(len(rows.kind), weight, dtype=np.float32) for rows, weight in those]),
+    )
 
 
 def biased(judge: Judge, bias: float) -> Judge:
@@ -176,20 +195,56 @@ def pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("fork"))
 
 
-def rounds(folds: list[tuple[str, ...]], fold_of: dict[str, int], count: int) -> Iterator[tuple[int, list[Judge]]]:
-    """Run and fit, round by round; yields the judges of the folds."""
-    judges = [start_judge()] * len(folds)
+def run_all(judges: dict[str, Judge], names: tuple[str, ...] = ()) -> list[Run]:
+    """Run every recording, or the variants of these names, with the judge of its record."""
+    jobs = [(key, judges[key[0]]) for key in VARIANTS if not names or key[1] in names]
+    with pool() as workers:
+        return list(workers.map(run, jobs, chunksize=2))
+
+
+def in_rounds(folds: list[tuple[str, ...]], count: int) -> dict[str, Judge]:
+    """Run and fit, round by round; gives for each record a judge that never saw it. All its trust is in the odds."""
+    start = start_judge()
+    judges = {name: start for fold in folds for name in fold}
     for number in range(count):
-        with pool() as workers:
-            runs = list(workers.map(run, [(key, judges[fold_of[key[0]]]) for key in VARIANTS], chunksize=2))
+        began, runs = time.monotonic(), run_all(judges)
         table(runs, f"round {number}")
         for one in runs:
             BANK.setdefault(one.key, []).append(one.rows)
             del BANK[one.key][:-KEPT_ROUNDS]
         with pool() as workers:
-            fitted = list(workers.map(fit_fold, [(place + 1, fold) for place, fold in enumerate(folds)]))
-        judges = [Judge(*three, "fold") for three in fitted]
-        yield number, judges
+            quick = number < count - 1
+            fitted = list(workers.map(fit_judges, [(place + 1, fold, quick) for place, fold in enumerate(folds)]))
+        for fold, two in zip(folds, fitted, strict=True):
+            judges |= dict.fromkeys(fold, Judge(*two, start.trust, "fold"))
+        print(f"fitted after {time.monotonic() - began:.0f} s", flush=True)
+    return judges
+
+
+def best_bias(judges: dict[str, Judge]) -> float:
+    """Choose how much more than fitted a candidate is believed: what makes the fewest errors, held out."""
+    errors: dict[float, int] = {}
+    for bias in BIASES:
+        runs = run_all({name: biased(judge, bias) for name, judge in judges.items()}, CHOSEN_ON)
+        table(runs, f"held out, bias {bias}")
+        counts = [counts_at(one.confirmed, 150.0) for one in runs]
+        errors[bias] = sum(count.fn + count.fp for count in counts)
+    print(f"errors by bias: {errors}", flush=True)
+    return min(errors, key=lambda bias: errors[bias])
+
+
+def with_trust(judges: dict[str, Judge], folds: list[tuple[str, ...]]) -> tuple[dict[str, Judge], Network]:
+    """Fit the trust to what these judges tell of records that they never saw; gives them with it, and that of all."""
+    BANK.clear()
+    BANK.update({one.key: [one.rows] for one in run_all(judges)})
+    with pool() as workers:
+        jobs = [(place + 1, fold) for place, fold in enumerate(folds)]
+        *fitted, of_all = workers.map(fit_trust, [*jobs, (0, ())])
+    trust_of = {name: trust for fold, trust in zip(folds, fitted, strict=True) for name in fold}
+    return {
+        name: Judge(judge.confirm, judge.provisional, trust_of[name], judge.fingerprint)
+        for name, judge in judges.items()
+    }, of_all
 
 
 def write(judge: Judge, path: Path | None) -> None:
@@ -226,30 +281,18 @@ def main() -> None:
             VARIANTS[variant.record, variant.name] = variant
     names = [*records, *(f"s{number}" for number in range(SIMULATED))]
     folds = [tuple(names[place::FOLDS]) for place in range(FOLDS)]
-    fold_of = {name: place for place, fold in enumerate(folds) for name in fold}
     print(f"{len(VARIANTS)} recordings, {time.monotonic() - began:.0f} s", flush=True)
-    judges: list[Judge] = []
-    for number, judges in rounds(folds, fold_of, options.rounds):  # noqa: B007 - the last ones are what is wanted
-        print(f"fitted after round {number}, {time.monotonic() - began:.0f} s", flush=True)
-    errors: dict[float, int] = {}
-    for bias in BIASES:
-        jobs = [
-            (key, biased(judges[fold_of[key[0]]], bias))
-            for key in VARIANTS
-            if bias == 0.0 or key[1] in ("both", "first")
-        ]
-        with pool() as workers:
-            runs = list(workers.map(run, jobs, chunksize=2))
-        table(runs, f"held out, bias {bias}")
-        clean = [counts_at(one.confirmed, 150.0) for one in runs if one.key[1] in ("both", "first")]
-        errors[bias] = sum(count.fn + count.fp for count in clean)
-    best = min(errors, key=lambda bias: errors[bias])
-    write(biased(Judge(*fit_fold((0, ())), "all"), best), options.out)
-    print(f"bias {best}: {errors}; written after {time.monotonic() - began:.0f} s")
+    judges = in_rounds(folds, options.rounds)
+    bias = best_bias(judges)
+    of_all = fit_judges((0, (), False))
+    judges, trust = with_trust({name: biased(judge, bias) for name, judge in judges.items()}, folds)
+    write(biased(Judge(*of_all, trust, "all"), bias), options.out)
+    table(run_all(judges), f"held out, bias {bias}, with the trust")
+    print(f"written after {time.monotonic() - began:.0f} s")
     if options.held_out is not None:
         options.held_out.mkdir(parents=True, exist_ok=True)
         for name in records:
-            write(biased(judges[fold_of[name]], best), options.held_out / f"{name}.toml")
+            write(judges[name], options.held_out / f"{name}.toml")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,17 @@ from training.patients import patient
 Floats = NDArray[np.float64]
 SIMULATED = 96
 LEARNING_S = 300.0
+# kind, ratio in dB, weight; of the strongest noise the judge learns little, and the trust that it should have none
+NOISES = (
+    ("em", 24, 0.2),
+    ("em", 18, 0.3),
+    ("em", 12, 0.3),
+    ("em", 6, 0.2),
+    ("em", 3, 0.05),
+    ("em", 0, 0.05),
+    ("ma", 9, 0.15),
+    ("bw", 3, 0.1),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +69,7 @@ def recorded(path: Path, noises: dict[str, Floats], seed: int) -> list[Variant]:
     add("both", clean, 1.0)
     add("first", clean, 1.0, (0,))
     add("second", clean, 0.4, (1,))
-    for kind, ratio_db, weight in (("em", 18, 0.3), ("em", 12, 0.3), ("em", 6, 0.2), ("ma", 9, 0.15), ("bw", 3, 0.1)):
+    for kind, ratio_db, weight in NOISES:
         noise = np.roll(noises[kind], int(rng.integers(len(noises[kind]))), axis=0)
         noisy = mixed(clean, beats, rate_hz, noise - np.median(noise, axis=0), ratio_db, LEARNING_S * rate_hz)
         add(f"{kind}{ratio_db} both", noisy, weight)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gating.evaluation import Outcome, armed, calibration, counts_at, figures, pooled, premature
 from gating.io.evaluate import RecordRun
-from tests.benchmarks.r_peak_limits import (
+from tests.benchmarks.limits import (
     COUNTED,
     DELAYED,
     Limit,

@@ -16,7 +16,7 @@ from gating.io.evaluate import decide
 from gating.io.records import Record, read_record
 from simulators.bench_signals import half_sine, half_sine_peaks_s
 from simulators.ecg import LEADS
-from tests.benchmarks.r_peak_limits import Limit, at_least, at_most, below, delayed, hold, number, table
+from tests.benchmarks.limits import Limit, at_least, at_most, below, delayed, hold, number, table
 from tests.benchmarks.r_peak_runs import LEAD_SETS, QUICK, RATE_HZ, simulated_heart
 from tests.benchmarks.r_peak_speed import block_times_ms, in_turns, one_core, ours, peer, sizes_over
 

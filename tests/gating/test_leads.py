@@ -66,8 +66,8 @@ OPEN: dict[str, tuple[Wave, str]] = {
 
 @pytest.mark.parametrize("case", OPEN)
 @pytest.mark.parametrize(("declaration", "samples"), [(NO_FLAGS, 16), (NO_FLAGS, 1), (CYTON, 1)])
-def test_an_open_electrode_shows_itself_within_180_ms(case: str, declaration: Declaration, samples: int) -> None:
-    """On a box without flags, hum, noise, drift or rail take the trust within 180 ms of signal."""
+def test_an_open_electrode_shows_itself_within_240_ms(case: str, declaration: Declaration, samples: int) -> None:
+    """On a box without flags, hum, noise, drift or rail take the trust within 240 ms of signal."""
     rate_hz = declaration.rate_hz
     for opens_s in (5.0, 5.37, 5.613):
         t = np.arange(round(7.0 * rate_hz)) / rate_hz
@@ -77,7 +77,7 @@ def test_an_open_electrode_shows_itself_within_180_ms(case: str, declaration: De
         before = [state.leads[1].trusted for at_s, state in states if 1.2 < at_s < opens_s]
         assert all(before)
         lost_s, state = next((at_s, state) for at_s, state in states if at_s > opens_s and not state.leads[1].trusted)
-        assert lost_s - opens_s <= 0.180
+        assert lost_s - opens_s <= 0.240
         assert (True, False, True) == state.mask
         assert word in str(state.leads[1].reason) or "baseline" in str(state.leads[1].reason)
         assert not states[-1][1].leads[1].trusted

@@ -118,7 +118,7 @@ def test_what_is_found_in_noise_alone_is_not_armed() -> None:
     rng = np.random.default_rng(11)
     story.x[10_200:] = rng.normal(0.0, 500.0, story.x[10_200:].shape)
     late = [peak for peak in play(story) if peak.stage == "confirmed" and peak.r_at_ns > 21.4e9]
-    assert all(peak.trust < 0.98 and peak.why_not is not None for peak in late if not peak.armed)
+    assert all(peak.trust < RPeakSettings().least_trust and peak.why_not is not None for peak in late if not peak.armed)
     assert [] == [peak.r_at_ns for peak in late if peak.armed]
 
 

@@ -173,7 +173,7 @@ def damaged(speech: Speech, seed: int, *, spare: tuple[type[Permission], ...]) -
     return out
 
 
-@pytest.fixture(scope="module", params=[2, 5])
+@pytest.fixture(scope="module", params=[2, 19])
 def speech(request: pytest.FixtureRequest) -> Speech:
     """A scan of a heart whose premature beats come early enough to cancel a window well before its opening."""
     scenario = load_scenario("pvc")

@@ -1,0 +1,172 @@
+"""When exactly a beat was, from the whole QRS on all leads: learned shapes laid over it.
+
+Theory of operation
+-------------------
+1. Each lead keeps the fine shape of its usual beat. It is laid over a beat where both agree best (least squares, by a
+   parabola through three lags), which averages the noise over the whole QRS instead of the few samples at its top. The
+   level of the signal is not counted, nor half of its slant, for it may wander.
+2. The shape could creep over hours; so the median distance between extremum and fit is learned (`ANCHOR`) and added: in
+   the long run a mark is the extremum, beat by beat it is the fit.
+3. Where the extremum is not the QRS's own, for an artifact stands higher, the usual shape is looked for further away.
+4. The marks of the other leads, less their offsets, are averaged with that of the lead that is timed, each by its
+   error. A lead that says something else is left out.
+
+Reference: the fit is the matched filter, whose timing error is noise over the root of the summed squared slope, the
+Cramer-Rao bound for a known shape in white noise (Kay 1993, Estimation Theory, example 3.14). Our deviations:
+
+- the shape is learned, and a beat that is not like it is marked at its extremum;
+- noise of muscles and electrodes is not white: the stated error is `COLOURED` times the bound, as measured.
+"""
+
+import math
+
+import numpy as np
+
+from gating.fiducial import LEAST_MARKS, broad_peak, offset_of
+from gating.filters import SMOOTH as W_SMOOTH
+from gating.filters import Floats, Lengths, Signals, parabola
+from gating.kernel import inlined, kernel
+from gating.qrs import ANCHOR, ANCHORS, FINE, TRUSTED, Usual
+
+SLANT = 0.3  # of the slant of a signal is taken for wander; all of it would hide where a broad wave is
+LAG_S, FAR_S = 0.008, 0.060  # as far as the fit is looked for around the extremum, and where it is not there
+AGREES, SURE, SURE_FAR = 0.85, 0.95, 0.93
+CREEP_S = 0.004  # an extremum further from the fit teaches nothing
+SAME_S = 0.004  # other leads that place the beat further away are left out
+COLOURED = 1.8
+BETWEEN_S = 0.0005  # from beat to beat the axis turns, and the leads shift against each other
+LEAST_ERROR = 0.05  # samples
+UNFITTED_S = 0.004  # stated error of a beat that is like no shape
+MOST_SHAPES, MOST_MARKS = 24.0, 100.0  # so many beats make the shape, and the distance to its extremum
+GIVES_WAY = 0.9  # how much of a shape is left by a beat that it does not fit
+(MARK, AT, ALIKE, ERROR) = range(4)  # places of `fit`: the mark, where the shape lies, how alike, error (samples)
+
+
+@inlined
+def agreement(lengths: Lengths, signals: Signals, k: int, centre: int, shape: Floats) -> float:
+    """Give the correlation of a lead around a sample with a fine shape, over all of it, less level and some slant."""
+    count, mask = shape.shape[0], lengths.mask
+    half, first = count // 2, centre - shape.shape[0] // 2 + lengths.smooth_delay
+    sx, sxx, sxy, syy, sxt, syt = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for j in range(count):
+        x, y, t = signals.wave[k, W_SMOOTH, (first + j) & mask], shape[j], j - half
+        sx, sxx, sxy, syy, sxt, syt = sx + x, sxx + x * x, sxy + x * y, syy + y * y, sxt + x * t, syt + y * t
+    squares = _squares(count)
+    slant = SLANT * sxt / squares
+    power = (sxx - sx * sx / count + slant * (slant * squares - 2.0 * sxt)) * syy
+    return (sxy - slant * syt) / math.sqrt(power) if power > 0.0 else 0.0
+
+
+@inlined
+def _squares(count: int) -> float:
+    """Give the sum of the squares of an odd number of whole numbers around 0."""
+    return count * (count * count - 1.0) / 12.0
+
+
+@kernel
+def lay(
+    lengths: Lengths, signals: Signals, usual: Usual, k: int, r: float, span_s: float, now: int, fit: Floats
+) -> bool:
+    """Lay the fine shape of a lead over its signal within a span around r; False, and alike 0, if it lies nowhere."""
+    shape = usual.leads[k, FINE:]
+    half, span = shape.shape[0] // 2, max(2, int(span_s * lengths.rate_hz + 0.5))
+    centre = math.floor(r + 0.5)
+    fit[ALIKE] = 0.0
+    last = min(span, now - lengths.smooth_delay - half - centre)
+    if usual.leads[k, ANCHORS] < LEAST_MARKS or last < 2:
+        return False
+    best, at = -2.0, 0
+    for lag in range(-span, last + 1):
+        value = agreement(lengths, signals, k, centre + lag, shape)
+        if value > best:
+            best, at = value, lag
+    if best <= 0.0 or at in (-span, last):
+        return False
+    before = agreement(lengths, signals, k, centre + at - 1, shape)
+    after = agreement(lengths, signals, k, centre + at + 1, shape)
+    slope_power, power = 1e-12, 0.0
+    for j in range(1, shape.shape[0] - 1):
+        slope = 0.5 * (shape[j + 1] - shape[j - 1])
+        slope_power += slope * slope
+        power += shape[j] * shape[j]
+    left = power * max(1.0 - best * best, 0.0) / shape.shape[0]  # of the power, per sample: what the shape leaves
+    fit[AT], fit[ALIKE] = centre + at + parabola(before, best, after), best
+    fit[MARK] = fit[AT] + usual.leads[k, ANCHOR]
+    fit[ERROR] = COLOURED * math.sqrt(left * lengths.smooth / slope_power) + LEAST_ERROR
+    return True
+
+
+@kernel
+def mark(
+    lengths: Lengths, signals: Signals, usual: Usual, timed: int, reference: int, r: float, now: int, fit: Floats
+) -> bool:
+    """Mark a beat whose extremum on the lead `timed` lies at r; False where its shape there is not the usual one.
+
+    `fit` is filled with the mark in the time of that lead, and its standard error (samples).
+    """
+    offset = offset_of(usual, timed, reference)
+    sure = lay(lengths, signals, usual, timed, r - offset, LAG_S, now, fit) and fit[ALIKE] >= SURE
+    if not sure:
+        sure = lay(lengths, signals, usual, timed, r - offset, FAR_S, now, fit) and fit[ALIKE] >= SURE_FAR
+    if not sure:
+        fit[AT], fit[ALIKE], fit[ERROR] = np.nan, 0.0, UNFITTED_S * lengths.rate_hz
+        fit[MARK] = broad_peak(lengths, signals, timed, r, now)
+        return False
+    own, error = fit[MARK], fit[ERROR]
+    total = 1.0 / (error * error)
+    sum_of = total * own
+    for k in range(usual.leads.shape[0]):
+        if k == timed or usual.leads[k, TRUSTED] == 0.0:
+            continue
+        if not lay(lengths, signals, usual, k, own, LAG_S, now, fit) or fit[ALIKE] < AGREES:
+            continue
+        if abs(fit[MARK] - own) < SAME_S * lengths.rate_hz:
+            error_there = fit[ERROR] + BETWEEN_S * lengths.rate_hz
+            weight = 1.0 / (error_there * error_there)
+            total, sum_of = total + weight, sum_of + weight * fit[MARK]
+    # the leads' noise is not independent
+    fit[MARK], fit[ERROR] = sum_of / total + offset, max(1.0 / math.sqrt(total), 0.5 * error)
+    return True
+
+
+@kernel
+def learn_mark(
+    lengths: Lengths, signals: Signals, usual: Usual, k: int, r: float, anchored: bool, now: int, fit: Floats
+) -> None:
+    """Learn the fine shape of a lead from a beat whose extremum on the reference lead lies at r.
+
+    Where that extremum was seen (`anchored`), learn too how far it is from the shape. `fit` is filled as by `lay`.
+    """
+    leads, count = usual.leads, usual.leads[k, ANCHORS]
+    fitted = lay(lengths, signals, usual, k, r, LAG_S, now, fit) and fit[ALIKE] >= AGREES
+    if not fitted and (count >= LEAST_MARKS or not anchored):
+        leads[k, ANCHORS] *= GIVES_WAY
+        return
+    at = fit[AT] if fitted else r
+    if anchored and fitted:
+        if abs(r - at - leads[k, ANCHOR]) > CREEP_S * lengths.rate_hz:
+            return
+        leads[k, ANCHOR] += (r - at - leads[k, ANCHOR]) / (count + 1.0)
+    elif anchored:
+        leads[k, ANCHOR] = 0.0
+    _average(lengths, signals, k, at, now, leads[k, FINE:], 1.0 / (min(count, MOST_SHAPES) + 1.0))
+    leads[k, ANCHORS] = min(count + 1.0, MOST_MARKS)
+
+
+@inlined
+def _average(lengths: Lengths, signals: Signals, k: int, at: float, now: int, shape: Floats, share: float) -> None:
+    """Let a shape come nearer to the signal around a point between samples, without its level and slant."""
+    count, mask = shape.shape[0], lengths.mask
+    half, whole = count // 2, math.floor(at)
+    part, first = at - whole, whole - half + lengths.smooth_delay
+    mean, slant = 0.0, 0.0
+    for j in range(count):
+        n = min(first + j, now - 1)
+        value = (1.0 - part) * signals.wave[k, W_SMOOTH, n & mask] + part * signals.wave[k, W_SMOOTH, (n + 1) & mask]
+        mean += value
+        slant += value * (j - half)
+    mean, slant = mean / count, SLANT * slant / _squares(count)
+    for j in range(count):
+        n = min(first + j, now - 1)
+        value = (1.0 - part) * signals.wave[k, W_SMOOTH, n & mask] + part * signals.wave[k, W_SMOOTH, (n + 1) & mask]
+        shape[j] += share * (value - mean - slant * (j - half) - shape[j])

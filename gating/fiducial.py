@@ -7,13 +7,12 @@ Theory of operation
 2. `broad_peak` places it where no learned shape says it better (`matched_filter`).
 3. Every lead learns how far its own mark lies behind that of the reference lead (`OFFSET`). When the reference may not
    be trusted, another lead is timed and its offset taken off.
-
 """
 
 import math
 
+from gating.filters import NANOVOLTS, RAW, Floats, Lengths, Signals, parabola
 from gating.filters import SMOOTH as W_SMOOTH
-from gating.filters import Floats, Lengths, Signals, parabola
 from gating.kernel import inlined, kernel
 from gating.qrs import (
     OFFSET,
@@ -28,7 +27,8 @@ from gating.qrs import (
 BEFORE_S, AFTER_S = 0.078, 0.055  # where the peak may lie around the instant a candidate opened
 BASE_S = 0.080  # before that: what a deflection is measured from
 FAVOURED, UPRIGHT = 2.5, 1.3  # of the usual side; of the upper side while nobody knows
-ASIDE_S, LOST = 0.060, 0.25
+ASIDE_S = 0.060  # on either side of a broad peak: its foot
+LOST_PER_NOISE, LEAST_LOST, MOST_LOST = 8.0, 0.08, 0.25  # of its height, by noise over height
 LEAST_MARKS = 3
 RISING = -1.0  # no peak yet
 (SEEK_OPENED, SEEK_LEAD, SEEK_NEXT, SEEK_BASE, SEEK_TOP, SEEK_TOP_AT, SEEK_BOTTOM, SEEK_BOTTOM_AT) = range(8)
@@ -83,25 +83,30 @@ def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, 
 def broad_peak(lengths: Lengths, signals: Signals, k: int, r: float, now: int) -> float:
     """Place the extremum of one lead near r by a parabola over the upper part of its wave (least squares).
 
-    That part reaches on both sides alike to where the wave has lost `LOST` of its height over what lies 60 ms to its
-    sides: the few samples at the top of a broad wave say little of its middle in noise.
+    The few samples at the top of a broad wave say little of its middle in noise, and its flanks, which are not alike,
+    mislead without noise. So the part reaches on both sides to where the wave has lost a share of its height over what
+    lies 60 ms to its sides, and that share grows with the noise: what the smoothing took off.
     """
-    mask, delay, rate = lengths.mask, lengths.smooth_delay, lengths.rate_hz
-    wave, aside = signals.wave, int(ASIDE_S * rate)
+    mask, delay = lengths.mask, lengths.smooth_delay
+    wave, aside = signals.wave, int(ASIDE_S * lengths.rate_hz)
     for _ in range(2):
         centre = math.floor(r + 0.5)
         most = min(aside, now - delay - centre)
-        if most < 2:
-            return r
         here = wave[k, W_SMOOTH, (centre + delay) & mask]
         base = 0.5 * (
             wave[k, W_SMOOTH, (centre - aside + delay) & mask] + wave[k, W_SMOOTH, (centre + most + delay) & mask]
         )
+        if most < 2 or here == base:
+            return r
+        noise = 0.0
+        for j in range(-aside, most + 1):
+            noise += abs(wave[k, RAW, (centre + j) & mask] / NANOVOLTS - wave[k, W_SMOOTH, (centre + j + delay) & mask])
+        lost = min(max(LOST_PER_NOISE * noise / (aside + most + 1) / abs(here - base), LEAST_LOST), MOST_LOST)
         half = 1
         while half < most:
             before = (wave[k, W_SMOOTH, (centre - half + delay) & mask] - base) / (here - base)
             after = (wave[k, W_SMOOTH, (centre + half + delay) & mask] - base) / (here - base)
-            if min(before, after) < 1.0 - LOST:
+            if min(before, after) < 1.0 - lost:
                 break
             half += 1
         if half < 2:

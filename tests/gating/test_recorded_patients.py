@@ -48,14 +48,9 @@ def test_their_leads_keep_the_trust(record: str, mitdb: Callable[[str], Record])
     assert np.mean(trusted[6:]) >= 0.99
 
 
-@pytest.mark.parametrize(
-    ("record", "most_missed", "most_extra", "most_spread_ms"),
-    [("122", 0, 0, 3.0), ("119", 0, 1, 4.0), ("220", 0, 0, 3.0)],
-)
-def test_their_beats_are_found(
-    record: str, most_missed: int, most_extra: int, most_spread_ms: float, mitdb: Callable[[str], Record]
-) -> None:
-    """Beats within 150 ms from 4 s on; their times spread by 3 ms at most against the annotations, 4 with many PVCs."""
+@pytest.mark.parametrize(("record", "most_missed", "most_extra"), [("122", 0, 0), ("119", 0, 1), ("220", 0, 0)])
+def test_their_beats_are_found(record: str, most_missed: int, most_extra: int, mitdb: Callable[[str], Record]) -> None:
+    """Beats within 150 ms from 4 s on; their times spread by 3 ms at most against the annotations."""
     x, names, beats = mitdb(record)
     detector = RPeakDetector(RPeakSettings(), names, RATE_HZ, read_judge())
     period_ns = 1e9 / RATE_HZ
@@ -72,5 +67,5 @@ def test_their_beats_are_found(
     assert (np.abs(apart_s).min(axis=0) > 0.15).sum() <= most_extra
     errors_ms = 1e3 * apart_s[np.arange(len(true_s)), np.abs(apart_s).argmin(axis=1)]
     hits_ms = errors_ms[np.abs(errors_ms) <= 150.0]
-    assert np.std(hits_ms) <= most_spread_ms
+    assert np.std(hits_ms) <= 3.0
     assert np.abs(np.median(hits_ms)) <= 4.0

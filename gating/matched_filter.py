@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 1. Each lead keeps the fine shape of its usual beat. It is laid over a beat where both agree best (least squares, by a
    parabola through three lags), which averages the noise over the whole QRS instead of the few samples at its top. The
-   level of the signal is not counted, nor half of its slant, for it may wander.
+   level of the signal is not counted, nor `SLANT` of its slant, for it may wander.
 2. The shape could creep over hours; so the median distance between extremum and fit is learned (`ANCHOR`) and added: in
    the long run a mark is the extremum, beat by beat it is the fit.
 3. Where the extremum is not the QRS's own, for an artifact stands higher, the usual shape is looked for further away.

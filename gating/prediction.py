@@ -38,6 +38,7 @@ COVERAGES = (0.5, 0.8, 0.9, 0.95, 0.99)
 OTHERS = (0.06, 0.18, 0.31, 0.44, 0.57, 0.72, 0.88, 1.06, 1.29, 1.56, 1.95, 2.85)
 """Errors of others over their usual ones, at evenly spaced probabilities: 20 records of MIT-BIH, 4 simulated hearts."""
 
+FORECASTERS = 7
 LEVEL_GAIN = 0.59  # of the local level (gating.md section 4.1)
 SHARPNESS, DISCOUNT, WORST = 0.6, 0.98, 5.0  # of the weights; of a loss, by each beat; the greatest loss
 SCALE_SHARE, LEAST_SCALE = 0.05, 0.002  # the usual error: a running mean of so much, and at least so much of RR
@@ -55,7 +56,7 @@ class Prediction:
     high_ms: float
     coverage: float
     beats: int  # that it rests on
-    half_widths_ms: tuple[float, ...] = ()  # of the interval at each of COVERAGES
+    half_widths_ms: tuple[float, ...]  # of the interval at each of COVERAGES
 
     def half_width_ms(self, coverage: float) -> float:
         """Give half the width of the interval that holds with any coverage, from 0 to that of the last of COVERAGES.
@@ -83,7 +84,7 @@ class Predictor:
         self._count = 0
         self._level_ms = 0.0
         self._autoregressions = (Autoregression(6, 0.99), Autoregression(9, 0.995))
-        self._losses = np.zeros(7)
+        self._losses = np.zeros(FORECASTERS)
         self._usual_miss_ms = 0.0  # of the forecasters
         self._errors = ErrorQuantiles()
 
@@ -175,8 +176,8 @@ class ErrorQuantiles:
 
     def __init__(self) -> None:
         self._usual_ms = 0.0
-        self._order: deque[float] = deque(sorted(OTHERS, key=lambda error: (error * 7.3) % 1.0), maxlen=ERRORS)
-        self._sorted = sorted(OTHERS)
+        self._order: deque[float] = deque(OTHERS, maxlen=ERRORS)
+        self._sorted = list(OTHERS)
         self._levels = list(COVERAGES)
 
     def take(self, error_ms: float, interval_ms: float) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gating.messages import AcquisitionPlan, CardiacPhase, Steadiness
-from gating.prediction import Prediction
+from gating.prediction import COVERAGES, Prediction
 from gating.settings import WindowSettings
 from gating.units import NS_PER_MS
 from gating.window import NoWindow, Window, diastole_centre_ms, place, systole_centre_ms
@@ -17,7 +17,14 @@ R_AT_NS = 7_000_000_000
 
 
 def _foretold(rr_ms: float, spread_ms: float = 20.0) -> Prediction:
-    return Prediction(rr_ms=rr_ms, low_ms=rr_ms - spread_ms, high_ms=rr_ms + spread_ms, coverage=0.95, beats=8)
+    return Prediction(
+        rr_ms=rr_ms,
+        low_ms=rr_ms - spread_ms,
+        high_ms=rr_ms + spread_ms,
+        coverage=0.95,
+        beats=8,
+        half_widths_ms=(spread_ms,) * len(COVERAGES),
+    )
 
 
 def _after_r_ms(window: Window | NoWindow) -> tuple[str, float, float, float]:

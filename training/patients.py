@@ -104,7 +104,7 @@ def _beats(
     r_uv = 1000.0 * spread(0.45) * rng.choice([-1, 1], leads, p=[0.3, 0.7])
     p = rng.uniform(0.03, 0.18) * rng.choice([1.0, 1.0, 1.0, 1.0, 2.2, 3.0]) * spread(0.3)
     q, s = -rng.uniform(0.0, 0.2, leads), -rng.uniform(0.0, 0.6, leads)
-    t = rng.uniform(0.1, 0.45) * rng.choice([1.0, 1.0, 1.0, 1.0, 2.0, 4.0]) * spread(0.4)
+    t = rng.uniform(0.1, 0.45) * rng.choice([1.0, 1.0, 1.0, 2.0, 4.0, 6.0]) * spread(0.4)
     t = t * rng.choice([1, -1], leads, p=[0.8, 0.2])
     pr_s, qt_s = rng.uniform(0.11, 0.22), rng.uniform(0.33, 0.42)
     v_uv = r_uv * rng.uniform(0.6, 1.8) * rng.choice([-1, 1], leads) * spread(0.3)

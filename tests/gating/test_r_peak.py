@@ -68,21 +68,11 @@ def test_any_rate_of_the_heart(rr_s: float) -> None:
     assert len(story.truth_s[story.truth_s > found[0] - 0.1]) == len(found)
 
 
-def test_a_tall_t_wave_is_not_counted() -> None:
-    """T of 1.0 mV beside a QRS of 1.1 mV (hazards.md E4)."""
-    story = draw(STEADY, t_uv=1000.0)
-    all_errors_ms(story, play(story))
-
-
-@pytest.mark.parametrize(("t_uv", "most_counted"), [(1200.0, 1), (1500.0, 28)])
-def test_a_t_wave_taller_than_the_qrs_never_arms(t_uv: float, most_counted: int) -> None:
-    """T of 1.2 mV: one in 28 beats may be counted; of 1.5 mV each may (a known shortfall); none of them may arm."""
+@pytest.mark.parametrize("t_uv", [1000.0, 1200.0, 1500.0])
+def test_a_tall_t_wave_is_not_counted(t_uv: float) -> None:
+    """T of 1.0, 1.2 and 1.5 mV beside a QRS of 1.1 mV (hazards.md E4: 1.2 mV, goal 1.5)."""
     story = draw(STEADY, t_uv=t_uv)
-    confirmed = [peak for peak in play(story) if peak.stage == "confirmed"]
-    wrong = [peak for peak in confirmed if np.abs(story.truth_s - peak.r_at_ns / 1e9).min() > 0.1]
-    assert most_counted >= len(wrong)
-    assert [] == [peak for peak in wrong if peak.armed]
-    assert len(confirmed) - len(wrong) >= len(story.truth_s) - 3
+    all_errors_ms(story, play(story))
 
 
 def test_drift_and_mains_make_no_beat_and_hide_none() -> None:

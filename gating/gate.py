@@ -42,7 +42,7 @@ from gating.settings import GateSettings
 from gating.status import LineHealth, Strip, beat_message, doubt_of, gate_status
 from gating.trigger import Booking, Permit, overtaken
 from gating.units import NS_PER_S, Nanoseconds, ns_from_ms
-from gating.window import NoWindow, place
+from gating.window import NoWindow, heart_of, place
 
 STATUS_EVERY_NS = ns_from_ms(250)
 PINGS = 16  # remembered, each to be answered once: two answers to one ping are two gates
@@ -120,6 +120,8 @@ class Gate:
                 self._arm(message)
             case BreathHold() if self._permit is not None and message.session == self._permit.armed.session:
                 self._hold_began_at_ns = None if message.ended_at_ns is not None else message.began_at_ns
+                if self._hold_began_at_ns is not None:
+                    self._predictor.hold_breath(self._hold_began_at_ns)
             case TriggerAnswer() if message.accepted_at_ns is None:
                 self._settle(message.sequence, message.at_ns)
             case ExposureReport():
@@ -294,10 +296,9 @@ class Gate:
         settled_at_ns = self._hold_began_at_ns + round(permit.armed.plan.settle_s * NS_PER_S)
         if scanner.next_step is None or scanner.next_attempt is None or beat.r_at_ns < settled_at_ns:
             return []  # nothing is waited for yet
-        rhythm, prediction = self._rhythm.now(now_ns), self._predictor.next_rr()
-        window = place(
-            beat.r_at_ns, prediction, rhythm.steadiness, permit.armed.plan, self.settings.window, self._session_phase
-        )
+        prediction = self._predictor.next_rr()
+        heart = heart_of(beat, prediction, self._rhythm.now(now_ns))
+        window = place(heart, permit.armed.plan, self.settings.window, self._session_phase)
         view = BookingView(
             now_ns=now_ns,
             beat=beat,

@@ -156,6 +156,11 @@ class Trigger(Permission, frozen=True):
     reasons: tuple[str, ...]  # why this phase and this place
     sample_arrived_at_ns: int  # arrival of the sample that confirmed the beat: the start of the latency figure
     issued_at_ns: int
+    policy: str = "least_blur_dose"  # of the site, that chose it
+    at_rest: float | None = None  # foretold probability that no artery moves 1 mm in it; None: no model asked
+    blur_mm: float | None = None  # expected movement of the artery that moves most
+    dose_msv: float | None = None  # of the whole window
+    padding_msv: float | None = None  # of it, for the padding
 
 
 class KeepAlive(Permission, frozen=True):
@@ -214,7 +219,9 @@ class AcquisitionPlan(Message, frozen=True):
     rotation_ms: float
     fan_deg: float
     feather_deg: float
-    half_scan_ms: float  # (180 + fan + feather) / 360 of the rotation, single source
+    sources: int  # X-ray tubes that turn and expose together: 1, or 2 at a right angle
+    half_scan_ms: float  # beam of one exposure: (180 / sources + fan + feather) / 360 of the rotation
+    temporal_resolution_ms: float  # rotation / 2 / sources: the part of it that shows the middle of the field
     kvp: float
     tube_current_ma: float
     matrix: int

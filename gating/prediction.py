@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from gating.beats import ClassifiedBeat
 from gating.settings import PredictionSettings
+from gating.units import NS_PER_S
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95, 0.99)
 OTHERS = (0.06, 0.18, 0.31, 0.44, 0.57, 0.72, 0.88, 1.06, 1.29, 1.56, 1.95, 2.85)
@@ -42,6 +43,8 @@ FORECASTERS = 7
 LEVEL_GAIN = 0.59  # of the local level (gating.md section 4.1)
 SHARPNESS, DISCOUNT, WORST = 0.6, 0.98, 5.0  # of the weights; of a loss, by each beat; the greatest loss
 SCALE_SHARE, LEAST_SCALE = 0.05, 0.002  # the usual error: a running mean of so much, and at least so much of RR
+SETTLE_S = 3.0  # the heart rate after a breath-hold began (gating.md section 5, formula 1)
+HOLD_DISCOUNT, HOLD_SCALE_SHARE = 0.9, 0.15  # once it has settled
 FIRST_SCALE = 0.02  # of RR, while no error is known
 ERRORS = 200  # remembered
 PATIENCE = 0.03  # how fast the level of a quantile moves
@@ -87,21 +90,34 @@ class Predictor:
         self._losses = np.zeros(FORECASTERS)
         self._usual_miss_ms = 0.0  # of the forecasters
         self._errors = ErrorQuantiles()
+        self._settles_at_ns: int | None = None  # the heart rate, after the breath-hold began; None: no hold, or settled
+        self._discount, self._scale_share = DISCOUNT, SCALE_SHARE
+
+    def hold_breath(self, began_at_ns: int) -> None:
+        """Hear that the patient holds the breath since an instant.
+
+        Respiratory arrhythmia ends, and the rate goes to another level within `SETTLE_S`: what was learned of levels
+        before and on the way is let go when it is there, and the errors on the way are not held against anybody.
+        """
+        self._settles_at_ns = began_at_ns + round(SETTLE_S * NS_PER_S)
 
     def take(self, beat: ClassifiedBeat) -> None:
         """Learn from one beat, if its interval is a sinus interval."""
         if beat.rr_interval_ms is None or beat.follows_premature or beat.beat_kind == "premature":
             return
         interval = beat.rr_interval_ms
+        settling = self._settles_at_ns is not None and beat.r_at_ns < self._settles_at_ns
+        if self._settles_at_ns is not None and not settling:
+            self._settle()
         if self._count:
             forecasts = self._forecasts()
-            if self._count >= self._settings.min_beats:
-                self._errors.take(abs(interval - self._average(forecasts)), interval)
+            if self._count >= self._settings.min_beats and not settling:
+                self._errors.take(abs(interval - self._average(forecasts)), interval, self._scale_share)
             misses = np.abs(forecasts - interval)
             usual = max(float(np.median(misses)), 1.0)
             share = SCALE_SHARE if self._usual_miss_ms else 1.0
             self._usual_miss_ms += share * (usual - self._usual_miss_ms)
-            self._losses = DISCOUNT * self._losses + np.minimum(misses / max(self._usual_miss_ms, 1.0), WORST)
+            self._losses = self._discount * self._losses + np.minimum(misses / max(self._usual_miss_ms, 1.0), WORST)
         self._level_ms += (LEVEL_GAIN if self._count else 1.0) * (interval - self._level_ms)
         for each in self._autoregressions:
             each.take(interval)
@@ -117,6 +133,20 @@ class Predictor:
         coverage = self._settings.coverage
         half = float(np.interp(coverage, COVERAGES, half_widths))
         return Prediction(centre, centre - half, centre + half, coverage, self._count, half_widths)
+
+    def _settle(self) -> None:
+        """Begin anew at the level that the breath-hold brought, and learn fast: there are few beats in it."""
+        last = list(self._intervals_ms)[-1:]
+        self._intervals_ms = deque(last, maxlen=8)
+        self._autoregressions = (Autoregression(6, 0.99), Autoregression(9, 0.995))
+        for each in self._autoregressions:
+            for interval in last:
+                each.take(interval)
+        if last:
+            self._level_ms = last[0]
+        self._errors = ErrorQuantiles()
+        self._losses = np.zeros(FORECASTERS)
+        self._discount, self._scale_share, self._settles_at_ns = HOLD_DISCOUNT, HOLD_SCALE_SHARE, None
 
     def _forecasts(self) -> NDArray[np.float64]:
         """Ask all forecasters; milliseconds."""
@@ -180,8 +210,8 @@ class ErrorQuantiles:
         self._sorted = list(OTHERS)
         self._levels = list(COVERAGES)
 
-    def take(self, error_ms: float, interval_ms: float) -> None:
-        """Learn one absolute error."""
+    def take(self, error_ms: float, interval_ms: float, share: float = SCALE_SHARE) -> None:
+        """Learn one absolute error; `share` of it goes into what is usual."""
         if self._usual_ms == 0.0:
             self._usual_ms = FIRST_SCALE * interval_ms
         error = error_ms / self._usual_ms
@@ -192,7 +222,7 @@ class ErrorQuantiles:
             del self._sorted[bisect.bisect_left(self._sorted, self._order.popleft())]
         self._order.append(error)
         bisect.insort(self._sorted, error)
-        usual = self._usual_ms + SCALE_SHARE * (min(error_ms, WORST * self._usual_ms) - self._usual_ms)
+        usual = self._usual_ms + share * (min(error_ms, WORST * self._usual_ms) - self._usual_ms)
         self._usual_ms = max(usual, LEAST_SCALE * interval_ms)
 
     def half_widths_ms(self, rr_ms: float) -> tuple[float, ...]:

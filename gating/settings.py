@@ -68,12 +68,29 @@ class PredictionSettings(Section, frozen=True):
     min_beats: int = 4  # sinus intervals that must be known
 
 
+class TableRow(Section, frozen=True):
+    """One row of a scanner's table: below this mean heart rate, the centre lies at this share of RR."""
+
+    below_bpm: float
+    percent_rr: float
+
+
 class WindowSettings(Section, frozen=True):
     """Where the exposure lies."""
 
-    phase: Literal["auto", "systole", "diastole", "absolute-systole"] = "auto"
-    diastole_below_bpm: float = 70.0  # diastole below, systole from here on (gating.md S13, S14)
+    policy: Literal["least_blur_dose", "percent_rr", "absolute_ms", "vendor_table"] = "least_blur_dose"
+    phase: Literal["auto", "systole", "diastole"] = "auto"  # which rests least_blur_dose may choose
+    coverage: float = (
+        0.90  # least probability of rest that a window is wanted to have; the best counts where none has it
+    )
+    irregular: Literal["absolute_ms", "interval_before"] = "absolute_ms"  # where systole lies in fibrillation
     absolute_centre_ms: float = 300.0  # AF: single best phase after R (gating.md S60, S61)
+    percent_rr: float = 75.0  # centre of percent_rr, of the mean of the last RR intervals (the scanners' way)
+    vendor_table: tuple[TableRow, ...] = (  # diastole below 70 bpm, systole from there on (gating.md S13, S14)
+        TableRow(below_bpm=70.0, percent_rr=75.0),
+        TableRow(below_bpm=1000.0, percent_rr=40.0),
+    )
+    padding_ms: float = 0.0  # of the fixed policies
     earliest_open_ms: float = 190.0  # after R; an earlier window is moved or refused (ecg.md section 3)
     guard_before_next_r_ms: float = 10.0  # the window must close so long before the earliest next R foretold
     open_tolerance_ms: float = 5.0  # latest_open_at minus opens_at

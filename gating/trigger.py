@@ -81,6 +81,11 @@ class Permit:
             predicted_rr_high_ms=None if foretold is None else foretold.high_ms,
             padding_ms=window.padding_ms,
             reasons=window.reasons,
+            policy=window.policy,
+            at_rest=window.at_rest,
+            blur_mm=window.blur_mm,
+            dose_msv=window.dose_msv,
+            padding_msv=window.padding_msv,
             sample_arrived_at_ns=sample_arrived_at_ns,
             issued_at_ns=now_ns,
         )

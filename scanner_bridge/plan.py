@@ -19,14 +19,19 @@ MSV_PER_MGYCM = 0.014
 MSV_FACTOR_SOURCE = "legacy chest factor 0.014 mSv/(mGy cm), behind most published doses (e.g. PMC3294285)"
 
 
-def half_scan_ms(rotation_ms: float, fan_deg: float, feather_deg: float) -> float:
-    """Give the beam-on time of one single-source half-scan in ms: (180 + fan + feather) / 360 of the rotation.
+def half_scan_ms(rotation_ms: float, fan_deg: float, feather_deg: float, sources: int = 1) -> float:
+    """Give the beam-on time of one half-scan in ms: (180 / sources + fan + feather) / 360 of the rotation.
 
     References
     ----------
     gating.md section 5 item 6; 196 ms at 280 ms rotation with a fan of 52 and a feather of 20 degrees.
     """
-    return (180.0 + fan_deg + feather_deg) * rotation_ms / 360.0
+    return (180.0 / sources + fan_deg + feather_deg) * rotation_ms / 360.0
+
+
+def temporal_resolution_ms(rotation_ms: float, sources: int = 1) -> float:
+    """Give how long the middle of the field is looked at: half a rotation, with two sources a quarter (item 6)."""
+    return rotation_ms / 2.0 / sources
 
 
 def ctdivol_mgy_per_mas() -> float:
@@ -54,9 +59,9 @@ def plan_from(settings: PlanSettings) -> AcquisitionPlan:
         a dose ceiling below one complete scan, or a voltage without dose figures.
     """
     feed_mm = settings.slices_per_step * settings.slice_thickness_mm
-    half_ms = half_scan_ms(settings.rotation_ms, settings.fan_deg, settings.feather_deg)
+    half_ms = half_scan_ms(settings.rotation_ms, settings.fan_deg, settings.feather_deg, settings.sources)
     longest_ms = min(settings.max_exposure_ms, half_ms + settings.max_padding_ms)
-    ctdivol_per_ms = ctdivol_mgy_per_mas() * settings.tube_current_ma / 1000.0
+    ctdivol_per_ms = ctdivol_mgy_per_mas() * settings.tube_current_ma * settings.sources / 1000.0
     dlp_per_ms = ctdivol_per_ms * settings.collimation_mm / 10.0
     msv_per_ms = dlp_per_ms * MSV_PER_MGYCM
     one_scan_msv = settings.steps * half_ms * msv_per_ms
@@ -71,7 +76,9 @@ def plan_from(settings: PlanSettings) -> AcquisitionPlan:
         rotation_ms=settings.rotation_ms,
         fan_deg=settings.fan_deg,
         feather_deg=settings.feather_deg,
+        sources=settings.sources,
         half_scan_ms=half_ms,
+        temporal_resolution_ms=temporal_resolution_ms(settings.rotation_ms, settings.sources),
         kvp=settings.kvp,
         tube_current_ma=settings.tube_current_ma,
         matrix=settings.matrix,

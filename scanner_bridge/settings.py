@@ -29,6 +29,7 @@ class PlanSettings(Section, frozen=True):
     slices_per_step: Annotated[int, Meta(ge=1, le=256)] = 12  # the feed is a whole number of slices: 36 mm
     slice_thickness_mm: Positive = 3.0
     collimation_mm: Positive = 40.0
+    sources: Annotated[int, Meta(ge=1, le=2)] = 1  # 2: dual source; its current is that of each tube
     rotation_ms: Positive = 280.0
     fan_deg: Positive = 52.0  # the twin's fan (ct-simulation.md)
     feather_deg: NotNegative = 20.0

@@ -36,6 +36,7 @@ _SHORTEST_FILLING_MS = 60.0  # an early diastolic rest at a fast rate leaves at 
 _ATRIAL_SHARE = 0.22  # of the stroke that the atrial contraction gives back last
 _MAX_DRIFT_SHARE = 0.10  # of the stroke, over diastasis
 _MAX_DRIFT_PER_MS = 4e-4  # of the stroke; unbounded, a vanishing diastasis would drift infinitely fast
+_BEATS_BEFORE = 3  # that the heart is taken to have beaten before the first known beat
 _REGRESSION_BPM = (40.0, 150.0)  # QS2 was measured no further out
 
 
@@ -189,7 +190,8 @@ class MotionClock:
         if beats.ndim != 1 or beats.size < 2 or not np.all(np.diff(beats) > 0):
             raise ValueError("a motion clock needs two or more R times in rising order")
         first, last = beats[1] - beats[0], beats[-1] - beats[-2]
-        around = np.concatenate((beats[0] - first * np.array([4, 3, 2, 1]), beats, beats[-1] + last * np.arange(1, 5)))
+        before = np.arange(_BEATS_BEFORE + 1, 0, -1)
+        around = np.concatenate((beats[0] - first * before, beats, beats[-1] + last * np.arange(1, 5)))
         intervals = np.diff(around) * 1e3
         self.rest = rest
         self.mean_rr_ms = float(np.mean(np.diff(beats)) * 1e3)
@@ -217,6 +219,19 @@ class MotionClock:
         t_ms[nearest[:, None] + np.arange(-2, 1) < 0] = -1.0  # before the first beat: nothing has begun
         sides = {name: _curve(t_ms, events.of(beats), _SIDES[name].stroke_mm) for name, events in self._sides.items()}
         return np.stack([sides[_SIDE_OF[vessel]] for vessel in VESSELS], axis=-1)
+
+    def movement_mm(self, begins_s: float, ends_s: float) -> Floats:
+        """Give how far each artery moves between two instants: the range of its displacement, mm, [vessel]."""
+        times = np.linspace(begins_s, ends_s, 2 + int((ends_s - begins_s) * 1e3))
+        place = self.displacement(times)
+        strokes = np.array([_SIDES[_SIDE_OF[vessel]].stroke_mm for vessel in VESSELS])
+        return np.asarray((place.max(axis=0) - place.min(axis=0)) * strokes)
+
+    def centre_s(self, beat: int, rest: Rest) -> float:
+        """Give when the right artery, the fastest, is in the middle of its rest in a beat, counted from 0."""
+        place, events = beat + _BEATS_BEFORE, self._sides["right"]
+        after_ms = events.peak[place] if rest == "systole" else 0.5 * (events.relaxed[place] + events.atrial[place])
+        return float(self._r_s[place] + after_ms * 1e-3)
 
     def held(self, rr_ms: float, after_r_ms: float) -> Floats:
         """Give the displacement [vessel] at one instant of a steady rhythm of this patient."""

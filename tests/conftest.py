@@ -39,7 +39,9 @@ def a_plan() -> AcquisitionPlan:
         rotation_ms=280.0,
         fan_deg=52.0,
         feather_deg=20.0,
+        sources=1,
         half_scan_ms=196.0,
+        temporal_resolution_ms=140.0,
         kvp=120.0,
         tube_current_ma=290.0,
         matrix=512,
@@ -64,7 +66,7 @@ def a_plan() -> AcquisitionPlan:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def an_armed(a_plan: AcquisitionPlan) -> Armed:
     """The bridge's word that session s1 is armed."""
     return Armed(

@@ -25,6 +25,7 @@ from gating.messages import (
     TriggerAnswer,
 )
 from gating.units import ms_from_ns
+from gating.window import recon_centre_at_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,9 @@ class Exposure:
     outcome: str
     table_mm: float
     start_angle_deg: float
+    padding_ms: float
+    recon_moved_ms: float  # of the half-scan's centre inside the exposure, once the beat was over
+    window: dict[str, object]  # why it was booked there, and what was expected of it
 
 
 M = TypeVar("M", bound=Message)
@@ -121,7 +125,25 @@ def _exposure(log: ScanLog, beam: BeamAt, report: ExposureReport, trigger: Trigg
         outcome=report.outcome,
         table_mm=beam.table_mm,
         start_angle_deg=beam.start_angle_deg,
+        padding_ms=trigger.padding_ms,
+        recon_moved_ms=_recon_moved_ms(log, trigger),
+        window={
+            "policy": trigger.policy,
+            "reasons": list(trigger.reasons),
+            "at_rest": trigger.at_rest,
+            "blur_mm": trigger.blur_mm,
+            "padding_msv": trigger.padding_msv,
+            "dose_msv": trigger.dose_msv,
+        },
     )
+
+
+def _recon_moved_ms(log: ScanLog, trigger: Trigger) -> float:
+    """Centre the half-scan by the next R-peak that the gate confirmed."""
+    later = (beat for beat in of_kind(log, Beat) if beat.stage == "confirmed" and beat.number > trigger.beat)
+    following = next(later, None)
+    centre_at_ns = recon_centre_at_ns(trigger, None if following is None else following.r_at_ns)
+    return ms_from_ns(centre_at_ns - trigger.centre_at_ns)
 
 
 def _beat_before(beats: tuple[BeatAt, ...], at_ns: int) -> int | None:

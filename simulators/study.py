@@ -121,10 +121,9 @@ def acquire(
     Raises
     ------
     ValueError
-        If there is no shot, or two for one step.
+        If there is no shot, or two for one step; or if the plan has two sources, which this twin cannot project.
     """
-    if not shots or len({shot.step for shot in shots}) != len(shots):
-        raise ValueError("a study needs one shot for each of its steps, and at least one step")
+    _refuse_what_cannot_be_scanned(shots, plan)
     ordered = sorted(shots, key=lambda shot: shot.table_mm)
     fan = make_fan(plan.fan_deg)
     method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff)
@@ -171,6 +170,13 @@ def acquire(
         plan=plan,
         shots=tuple(ordered),
     )
+
+
+def _refuse_what_cannot_be_scanned(shots: Sequence[Shot], plan: AcquisitionPlan) -> None:
+    if plan.sources != 1:
+        raise ValueError(f"the twin has one X-ray source, the plan asks for {plan.sources}")
+    if not shots or len({shot.step for shot in shots}) != len(shots):
+        raise ValueError("a study needs one shot for each of its steps, and at least one step")
 
 
 def _displacement(motion: MotionClock, frozen: Frozen | None, times_s: Floats) -> Floats:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from gating.errors import SettingsError
+from gating.messages import AcquisitionPlan
 from scoring.io.cli import run as score_series
 from scoring.io.html import render
 from scoring.lesions import Labels
@@ -132,18 +133,24 @@ def _motion(log: ScanLog, story: Story) -> MotionClock:
     return MotionClock(beats_s, rest_offsets(story.scenario.rest_phase, rng))
 
 
-def _shots(used: dict[int, Exposure], story: Story) -> list[Shot]:
-    return [
-        Shot(step, one.table_mm, (one.opens_at_ns["actual"] - story.started_at_ns) / 1e9, one.start_angle_deg)
-        for step, one in sorted(used.items())
-    ]
+def _shots(used: dict[int, Exposure], plan: AcquisitionPlan, story: Story) -> list[Shot]:
+    """List the half-scans that are reconstructed, each where it was centred, and the tube's angle there."""
+    shots = []
+    for step, one in sorted(used.items()):
+        into_ms = one.padding_ms / 2 + one.recon_moved_ms
+        opened_at_s = (one.opens_at_ns["actual"] - story.started_at_ns) / 1e9 + into_ms / 1e3
+        turned_deg = 360.0 * into_ms / plan.rotation_ms
+        shots.append(Shot(step, one.table_mm, opened_at_s, one.start_angle_deg + turned_deg))
+    return shots
 
 
 def _moving(
     log: ScanLog, story: Story, patient: Patient, motion: MotionClock, used: dict[int, Exposure]
 ) -> StudyVolume:
     breathing = Breathing(story.scenario.respiration)
-    return acquire(patient, motion, _shots(used, story), log.plan, noise_seed=story.scenario.seed, breathing=breathing)
+    return acquire(
+        patient, motion, _shots(used, log.plan, story), log.plan, noise_seed=story.scenario.seed, breathing=breathing
+    )
 
 
 def _frozen_score(
@@ -190,7 +197,7 @@ def _cardiac(volume: StudyVolume, used: dict[int, Exposure]) -> list[dicom.Cardi
     rows = []
     for step in volume.step_of_slice:
         one = used[int(step)]
-        centre_ms = one.centre_after_r_ms["planned"] or 0.0
+        centre_ms = (one.centre_after_r_ms["planned"] or 0.0) + one.recon_moved_ms
         rr_ms = one.rr_ms["predicted"] or one.rr_ms["true"] or 0.0
         rows.append(
             dicom.CardiacTags(

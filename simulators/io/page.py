@@ -85,6 +85,9 @@ def _exposures(rows: Sequence[Mapping[str, object]]) -> str:
         "RR foretold, ms",
         "true",
         "began, ms late",
+        "at rest, foretold",
+        "blur foretold, mm",
+        "padding, ms",
         "outcome",
     ]
     cells = []
@@ -96,9 +99,15 @@ def _exposures(rows: Sequence[Mapping[str, object]]) -> str:
         figures = [
             _number(x, 0) for x in (centre.get("planned"), centre.get("true"), rr.get("predicted"), rr.get("true"))
         ]
-        cells.append(
-            [step, str(row["beat"]), str(row["phase"]), *figures, _number(late, 1, sign=True), str(row["outcome"])]
-        )
+        window = _map(row["window"])
+        at_rest = window.get("at_rest")
+        worth = [
+            f"{100 * at_rest:.0f} %" if isinstance(at_rest, float) else "-",
+            _number(window.get("blur_mm"), 1),
+            _number(row["padding_ms"], 0),
+        ]
+        begun = _number(late, 1, sign=True)
+        cells.append([step, str(row["beat"]), str(row["phase"]), *figures, begun, *worth, str(row["outcome"])])
     return f"<h3>Exposures</h3>{_table(head, cells)}"
 
 

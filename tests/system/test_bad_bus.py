@@ -9,6 +9,7 @@ If they are lost too, a beat that was withdrawn in the last 120 ms before its op
 was given before: that is what a lease is, and no more than that.
 """
 
+import functools
 import heapq
 import itertools
 from collections.abc import Callable
@@ -173,12 +174,11 @@ def damaged(speech: Speech, seed: int, *, spare: tuple[type[Permission], ...]) -
     return out
 
 
-@pytest.fixture(scope="module", params=[2, 19])
-def speech(request: pytest.FixtureRequest) -> Speech:
-    """A scan of a heart whose premature beats come early enough to cancel a window well before its opening."""
+def _spoken(seed: int) -> Speech:
+    """Scan a heart whose premature beats come early enough to cancel a window well before its opening."""
     scenario = load_scenario("pvc")
     rhythm = msgspec.structs.replace(scenario.rhythm, pvc_every_beats=6.0, pvc_coupling=(0.42, 0.62))
-    scenario = msgspec.structs.replace(scenario, rhythm=rhythm, seed=request.param)
+    scenario = msgspec.structs.replace(scenario, rhythm=rhythm, seed=seed)
     run = run_scan(scenario)
     spoken = tuple(
         (p.at_ns, p.message)
@@ -186,6 +186,29 @@ def speech(request: pytest.FixtureRequest) -> Speech:
         if (p.place, p.verb) == ("bridge", "heard") and isinstance(p.message, Permission | OperatorRequest)
     )
     return Speech(run, BridgeSettings(driver="gantry", plan=plan_settings(scenario)), spoken)
+
+
+@functools.cache
+def _cancelled(count: int) -> tuple[Speech, ...]:
+    """Scan seed after seed until so many scans have a beat withdrawn before its lease reached the opening.
+
+    Which seeds have one depends on every room of the gate; written down, they would be wrong after each change of one.
+    """
+    found: list[Speech] = []
+    for seed in range(1, 60):
+        speech = _spoken(seed)
+        cancelled = {message.beat for _, message in speech.spoken if isinstance(message, Cancel)}
+        if cancelled - speech.leased_until_opening():
+            found.append(speech)
+        if len(found) == count:
+            return tuple(found)
+    raise AssertionError(f"{len(found)} of 59 scans have a beat that was cancelled in time; {count} are wanted")
+
+
+@pytest.fixture(scope="module", params=["first", "second"])
+def speech(request: pytest.FixtureRequest) -> Speech:
+    """A scan with a beat that was cancelled well before its window opened."""
+    return _cancelled(2)[["first", "second"].index(request.param)]
 
 
 def play(speech: Speech, spoken: list[Spoken]) -> set[tuple[int, int, int]]:

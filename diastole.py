@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("simulators.io.cli", "a simulated ECG box, gantry, or a whole study in virtual time"),
     "replay": ("simulators.io.cli", "play a recorded ECG as a serial port"),
     "evaluate": ("gating.io.evaluate_cli", "measure the R-peak detector on annotated recordings"),
+    "compare": ("simulators.io.compare_cli", "scan the same hearts under several gating policies"),
     "score": ("scoring.io.cli", "score the calcium in a CT series"),
     "check": ("gating.io.cli", "say what would stop a scan today"),
 }

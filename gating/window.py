@@ -29,6 +29,13 @@ PADDINGS_MS = (0.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0)
 SCAN_SD_BPM = 1.6
 """Spread of the heart rate during a scan: SD 1.6 +- 1.0 bpm (gating.md S54)."""
 
+UNKNOWABLE_SHARE = 0.08
+"""Of RR: an irregular rhythm whose next interval is missed by more than this every second time is not foretold. Sinus
+rhythm with strong respiratory arrhythmia is irregular too, but its misses are smaller (docs/policies.md)."""
+
+FREQUENT_ECTOPY = 4
+"""Premature beats in the last ten from which on any next beat may be premature: bigeminy has five."""
+
 SHARE_OF_SYSTOLE = 0.5
 """Of RR: a fixed window centred before it is called systolic."""
 
@@ -75,8 +82,13 @@ def heart_of(beat: ClassifiedBeat, prediction: Prediction | None, rhythm: Rhythm
         rr_before_ms=beat.rr_interval_ms,
         prediction=prediction,
         rhythm=rhythm,
-        fibrillating=rhythm.steadiness == "irregular",
+        fibrillating=rhythm.steadiness == "irregular" and not _foreseeable(prediction),
     )
+
+
+def _foreseeable(prediction: Prediction | None) -> bool:
+    """Tell whether every second interval is foretold well enough to lean a window on it."""
+    return prediction is not None and prediction.half_width_ms(0.5) <= UNKNOWABLE_SHARE * prediction.rr_ms
 
 
 def place(
@@ -116,7 +128,7 @@ def _least_blur_dose(
     heart: Heart, rr_before_ms: float, plan: AcquisitionPlan, settings: WindowSettings, preferred: CardiacPhase | None
 ) -> Window:
     """Choose the rest of this scan, and in it the centre and the padding of this beat."""
-    unsteady = heart.fibrillating or heart.rhythm.steadiness == "irregular"
+    unsteady = heart.fibrillating or heart.rhythm.premature >= FREQUENT_ECTOPY
     foretold = None if unsteady else heart.prediction
     rests: tuple[Rest, ...] = ("systole",) if foretold is None else ("diastole", "systole")
     rests = tuple(rest for rest in rests if settings.phase in ("auto", rest)) or ("systole",)

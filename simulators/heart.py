@@ -6,6 +6,7 @@ longer duration only adds beats.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,19 @@ class TrueBeat:
     r_at_s: float  # patient time of the R extremum in lead II
     kind: BeatKind
     symbol: str | None = None
+
+
+PREMATURE = frozenset("AaJSVr")
+"""WFDB symbols of beats that come early: atrial, junctional, supraventricular, ventricular, R on T. Fusion and escape
+beats do not come early."""
+
+
+def recorded_beats(at_s: Iterable[float], symbols: Iterable[str]) -> tuple[TrueBeat, ...]:
+    """Give annotated beats, in rising order of their seconds, as true beats numbered from 1."""
+    return tuple(
+        TrueBeat(number, at, "premature" if symbol in PREMATURE else "normal", symbol)
+        for number, (at, symbol) in enumerate(zip(at_s, symbols, strict=True), start=1)
+    )
 
 
 def true_beats(scenario: Scenario, duration_s: float, rng: np.random.Generator) -> tuple[TrueBeat, ...]:

@@ -18,11 +18,7 @@ from gating.errors import SettingsError
 from gating.frontends import Declaration
 from gating.io.records import Record
 from simulators.ecg_box import converter_rate_hz
-from simulators.heart import TrueBeat
-
-PREMATURE = frozenset("AaJSVr")
-"""WFDB symbols of beats that come early: atrial, junctional, supraventricular, ventricular, R on T. Fusion and escape
-beats do not come early."""
+from simulators.heart import TrueBeat, recorded_beats
 
 FLAG = {"I": "LA", "II": "LL", "V1": "V1"}  # the electrode that is said to be off when a lead has no source
 NAMES = {"I": ("I", "MLI"), "II": ("II", "MLII"), "V1": ("V1", "MV1", "MCL1")}
@@ -127,10 +123,7 @@ class RecordSource:
             return ()
         times_s = (marks.sample / self._record.rate_hz - self._from_s) / self._speed
         kept = [(float(at), symbol) for at, symbol in zip(times_s, marks.symbols, strict=True) if at >= 0.0]
-        return tuple(
-            TrueBeat(number, at, "premature" if symbol in PREMATURE else "normal", symbol)
-            for number, (at, symbol) in enumerate(kept, start=1)
-        )
+        return recorded_beats((at for at, _ in kept), (symbol for _, symbol in kept))
 
     @cached_property
     def _spline(self) -> CubicSpline:

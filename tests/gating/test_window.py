@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gating.beats import ClassifiedBeat
 from gating.messages import AcquisitionPlan, Armed, CardiacPhase, Rhythm, Steadiness
 from gating.prediction import COVERAGES, Prediction
 from gating.settings import WindowSettings
 from gating.trigger import Permit
 from gating.units import NS_PER_MS
-from gating.window import Heart, NoWindow, Window, place, recon_centre_at_ns
+from gating.window import Heart, NoWindow, Window, heart_of, place, recon_centre_at_ns
 
 R_AT_NS = 7_000_000_000
 OF_NORMAL = (0.674, 1.282, 1.645, 1.960, 2.576)  # half-widths of COVERAGES over the SD
@@ -24,7 +25,7 @@ def _foretold(rr_ms: float, sd_ms: float = 10.0) -> Prediction:
     return Prediction(rr_ms, rr_ms - halves[3], rr_ms + halves[3], 0.95, 8, halves)
 
 
-def _rhythm(steadiness: Steadiness = "steady", mean_rr_ms: float | None = 1000.0) -> Rhythm:
+def _rhythm(steadiness: Steadiness = "steady", mean_rr_ms: float | None = 1000.0, premature: int = 0) -> Rhythm:
     return Rhythm(
         at_ns=R_AT_NS,
         steadiness=steadiness,
@@ -33,7 +34,7 @@ def _rhythm(steadiness: Steadiness = "steady", mean_rr_ms: float | None = 1000.0
         mean_rr_ms=mean_rr_ms,
         sd_rr_ms=10.0,
         range_bpm=2.0,
-        premature=0,
+        premature=premature,
         advice="go",
         reasons=(),
     )
@@ -46,12 +47,13 @@ def _heart(
     before_ms: float | None = None,
     steadiness: Steadiness = "steady",
     fibrillating: bool = False,
+    premature: int = 0,
 ) -> Heart:
     return Heart(
         r_at_ns=R_AT_NS,
         rr_before_ms=before_ms or rr_ms,
         prediction=None if rr_ms is None else _foretold(rr_ms, sd_ms),
-        rhythm=_rhythm(steadiness, rr_ms or before_ms),
+        rhythm=_rhythm(steadiness, rr_ms or before_ms, premature),
         fibrillating=fibrillating,
     )
 
@@ -92,8 +94,8 @@ CASES: dict[str, Case] = {
         None,
         ("absolute-systole", 202.0, 300.0, 398.0),
     ),
-    "irregular with a pattern: systole by the interval before": (
-        _heart(1000.0, before_ms=1300.0, steadiness="irregular"),
+    "bigeminy, any next beat may be premature: systole by the interval before": (
+        _heart(1000.0, before_ms=1300.0, premature=5),
         "diastole",
         ("systole", 313.0, 411.0, 509.0),
     ),
@@ -154,6 +156,23 @@ def test_without_any_interval_there_is_no_window(a_plan: AcquisitionPlan) -> Non
         r_at_ns=R_AT_NS, rr_before_ms=None, prediction=None, rhythm=_rhythm("unknown", None), fibrillating=False
     )
     assert NoWindow(("the next RR is not known yet",)) == place(heart, a_plan, WindowSettings(), None)
+
+
+FIBRILLATING: dict[str, tuple[Steadiness, float | None, bool]] = {
+    "irregular, and the next interval missed by 10 % every second time": ("irregular", 0.10, True),
+    "irregular, and nothing is foretold": ("irregular", None, True),
+    "irregular by breathing, and foretold within 3 %": ("irregular", 0.03, False),
+    "variable, and missed by 10 %": ("variable", 0.10, False),
+}
+
+
+@pytest.mark.parametrize("name", FIBRILLATING)
+def test_fibrillation_is_irregular_and_cannot_be_foretold(name: str) -> None:
+    """Irregular alone is not enough: breathing makes a young heart irregular, and its beats can be foretold."""
+    steadiness, missed_share, expected = FIBRILLATING[name]
+    beat = ClassifiedBeat(9, R_AT_NS, 1000.0, "normal", follows_premature=False)
+    prediction = None if missed_share is None else _foretold(1000.0, 1000.0 * missed_share / OF_NORMAL[0])
+    assert expected is heart_of(beat, prediction, _rhythm(steadiness)).fibrillating
 
 
 def test_a_window_that_would_open_too_early_is_moved(a_plan: AcquisitionPlan) -> None:

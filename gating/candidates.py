@@ -2,8 +2,8 @@
 
 A candidate is a rest (systole or diastole), a centre and a padding. With padding the reconstruction is centred
 afterwards, where the rest turned out to be (`recon_centre_ms`), as far as the exposure reaches. What a candidate is
-worth is the mean over two things that are not known when it is booked: how long this beat will last, and how this
-patient's rest lies against the published one.
+worth is the mean over three things that are not known when it is booked: how long this beat will last, how this
+patient's rest lies against the published one, and how slow the arteries drift in it.
 """
 
 from dataclasses import dataclass
@@ -32,6 +32,9 @@ POINTS = 9
 
 LEVELS = (np.arange(POINTS) + 0.5) / POINTS
 NORMAL = np.array([NormalDist().inv_cdf(float(level)) for level in LEVELS])
+SLOWER = np.array([NormalDist().inv_cdf(level) for level in (0.1, 0.3, 0.5, 0.7, 0.9)])
+"""Equally likely values of how slow a patient's arteries drift, in SD."""
+
 SD_MS: dict[Rest, float] = {"systole": SYSTOLE_SD_MS, "diastole": DIASTOLE_SD_MS}
 
 
@@ -105,17 +108,18 @@ def candidates(
     """
     half = plan.temporal_resolution_ms / 2.0
     at, padding = (grid.ravel() for grid in np.meshgrid(centres_ms, paddings_ms, indexing="ij"))
-    own = rr_points[None, :, None]
-    middle = at[:, None, None] + recon_shift_ms(rest, own - rr_ms, padding[:, None, None])
+    own = rr_points[None, :, None, None]
+    middle = at[:, None, None, None] + recon_shift_ms(rest, own - rr_ms, padding[:, None, None, None])
     moved = movement_mm(
         rest,
         middle - half,
         middle + half,
         rr_before_ms=rr_before_ms,
         rr_ms=own,
-        later_ms=NORMAL * SD_MS[rest],
+        later_ms=NORMAL[:, None] * SD_MS[rest],
+        slower=SLOWER,
     )
-    blur, still = moved.mean(axis=(1, 2)), (moved < AT_REST_MM).mean(axis=(1, 2))
+    blur, still = moved.mean(axis=(1, 2, 3)), (moved < AT_REST_MM).mean(axis=(1, 2, 3))
     return [
         Candidate(
             rest=rest,

@@ -327,7 +327,7 @@ class Gate:
             now_ns=now_ns,
         )
         self._booking = Booking(trigger)
-        self._session_phase = self._session_phase or window.phase
+        self._session_phase = window.phase
         return [trigger]
 
     # --- watching ---------------------------------------------------------------------------------------------------

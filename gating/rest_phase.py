@@ -17,8 +17,9 @@ References
 Systole: Mao 2001, Invest Radiol 36:363 (onsets of 100 ms exposures, hence a centre of 255 + 0.12 RR ms); within 1 mm
 for 76 ms (RCA), 80 ms (left): Shechter 2005, PMC2396325; spread of the centre: Celeng 2015, PMC5943709 (280-340 ms).
 Diastole: Otton 2013, PMC3570333 (74 % at 55, 77 % at 75 bpm; gone at 91 bpm for the LCX, 78 bpm for the RCA; R2 0.92);
-its length 0.69 (RR - RR0): gating.md section 5, formula 3. Movement in it: 1 mm in 161 ms (left), 120 ms (right),
-Wang 1999, Radiology 213:751. Speeds: 22 to 109 mm/s over the cycle, the RCA's the highest, Mao 2000, JCAT 24:253.
+its length 0.69 (RR - RR0): gating.md section 5, formula 3. Movement in it: 1 mm in 161 ms (left, patients from 66 to
+333), 120 ms (right, 66 to 200), Wang 1999, Radiology 213:751. Speeds: 22 to 109 mm/s over the cycle, the RCA's the
+highest, Mao 2000, JCAT 24:253.
 Our deviations:
 
 - the slope of the diastolic centre, 0.66, is divided: 0.315 belongs to the begin, by the interval before, and 1.005 to
@@ -26,7 +27,9 @@ Our deviations:
 - around the turning point the displacement is a parabola through 1 mm at either end of the published rest;
 - early filling and the atrial kick are ramps of speed, `WAVE_MS` long (ours): a window that just overlaps one is not
   lost at once;
-- the lengths of the rests are held at their means: what differs between patients is where they lie.
+- what differs between patients is where the rests lie, and how slow the diastolic one is: the published ranges are
+  read as +-2 SD of the logarithm, and a patient who is slow is slow on both sides;
+- the lengths of the rests are held at their means.
 """
 
 from dataclasses import dataclass
@@ -53,11 +56,12 @@ class Side:
     diastole_gone_ms: float  # RR at which the diastolic rest is gone
     drift_mm_per_ms: float  # in the diastolic rest
     fast_mm_per_ms: float  # at the height of early filling and of the atrial kick
+    drift_sd: float  # of the logarithm of the drift, between patients
 
 
 SIDES: dict[str, Side] = {
-    "left": Side(80.0, 659.0, 1.0 / 161.0, 0.065),  # LM, LAD, LCX
-    "right": Side(76.0, 769.0, 1.0 / 120.0, 0.109),  # RCA
+    "left": Side(80.0, 659.0, 1.0 / 161.0, 0.065, 0.405),  # LM, LAD, LCX
+    "right": Side(76.0, 769.0, 1.0 / 120.0, 0.109, 0.277),  # RCA
 }
 
 
@@ -92,6 +96,7 @@ def movement_mm(
     rr_before_ms: ArrayLike,
     rr_ms: ArrayLike,
     later_ms: ArrayLike = 0.0,
+    slower: ArrayLike = 0.0,
 ) -> Floats:
     """Give how far the artery that moves most moves between two instants near a rest.
 
@@ -105,6 +110,8 @@ def movement_mm(
         The interval before the beat, and its own (systole does not ask for it).
     later_ms
         How much later this patient's rest lies than the published one.
+    slower
+        How much slower this patient's arteries drift in diastole than the published ones, in SD.
 
     Returns
     -------
@@ -117,7 +124,7 @@ def movement_mm(
         centre = systole_centre_ms(rr_before_ms)
         moved = [_around_turn_mm(side, opens - centre, closes - centre) for side in SIDES.values()]
     else:
-        moved = [_way_mm(side, opens, closes, rr_before_ms, rr_ms) for side in SIDES.values()]
+        moved = [_way_mm(side, opens, closes, rr_before_ms, rr_ms, slower) for side in SIDES.values()]
     return np.maximum(*moved)
 
 
@@ -135,12 +142,15 @@ def _from_turn_mm(side: Side, after_ms: Floats) -> Floats:
     return (bent / half) ** 2 + side.fast_mm_per_ms * (away - bent)
 
 
-def _way_mm(side: Side, opens_ms: Floats, closes_ms: Floats, rr_before_ms: ArrayLike, rr_ms: ArrayLike) -> Floats:
+def _way_mm(
+    side: Side, opens_ms: Floats, closes_ms: Floats, rr_before_ms: ArrayLike, rr_ms: ArrayLike, slower: ArrayLike
+) -> Floats:
     """Give the way covered between two instants, ms after R: the drift, and what the waves on either side add."""
     begins, ends = diastole_ms(side, rr_before_ms, rr_ms)
     filling = _ramp_mm(side, begins - opens_ms) - _ramp_mm(side, begins - closes_ms)
     kick = _ramp_mm(side, closes_ms - ends) - _ramp_mm(side, opens_ms - ends)
-    return side.drift_mm_per_ms * (closes_ms - opens_ms) + filling + kick
+    drift = side.drift_mm_per_ms * np.exp(-side.drift_sd * np.asarray(slower, dtype=np.float64))
+    return np.asarray(drift * (closes_ms - opens_ms) + filling + kick)
 
 
 def _ramp_mm(side: Side, into_ms: Floats) -> Floats:

@@ -36,6 +36,9 @@ rhythm with strong respiratory arrhythmia is irregular too, but its misses are s
 FREQUENT_ECTOPY = 4
 """Premature beats in the last ten from which on any next beat may be premature: bigeminy has five."""
 
+WORTH_A_CHANGE = 0.6
+"""Slabs of one scan should show one phase; the other one is taken when its cost is less than this share (ours)."""
+
 SHARE_OF_SYSTOLE = 0.5
 """Of RR: a fixed window centred before it is called systolic."""
 
@@ -96,8 +99,8 @@ def place(
 ) -> Window | NoWindow:
     """Place the window of a beat.
 
-    `preferred` is the phase that this scan began with. It is kept while it fits, so that the slabs of one scan show
-    one phase.
+    `preferred` is the phase of the last exposure of this scan. It is kept while the other one is not far better, so
+    that the slabs of one scan show one phase.
     """
     if settings.policy != "least_blur_dose":
         return _fixed(heart, plan, settings)
@@ -137,10 +140,8 @@ def _least_blur_dose(
     why: tuple[str, ...] = ()
     if foretold is None:
         rest, why = "systole", ("the next beat cannot be foretold: systole, which the interval before places",)
-    elif preferred in ("systole", "diastole") and preferred in rests:
-        rest, why = preferred, ("the phase this scan began with",)
     else:
-        rest = _rest_of_scan(rests, foretold, plan, settings)
+        rest, why = _rest_of_scan(rests, foretold, plan, preferred)
     if not offered[rest]:
         rest, why = "systole", (*why, "diastole would not close before the earliest next R")
         offered[rest] = offered.get(rest) or _offered(rest, rr_before_ms, foretold, plan, settings)
@@ -157,17 +158,17 @@ def _best(offered: list[Candidate], settings: WindowSettings) -> Candidate:
 
 
 def _rest_of_scan(
-    rests: tuple[Rest, ...], foretold: Prediction, plan: AcquisitionPlan, settings: WindowSettings
-) -> Rest:
-    """Choose the rest that all slabs of the scan will show, as far as can be seen at its first beat.
+    rests: tuple[Rest, ...], foretold: Prediction, plan: AcquisitionPlan, preferred: CardiacPhase | None
+) -> tuple[Rest, tuple[str, ...]]:
+    """Choose the rest that the slabs of the scan will show, as far as can be seen at this beat, and say why.
 
-    The rate still settles then, and little is known of this breath-hold: the choice is made for the spread that scans
-    usually have, where that is less than what is foretold for this one beat.
+    The rate still settles at the first beat, and little is known of this breath-hold: the choice is made for the spread
+    that scans usually have, where that is less than what is foretold for this one beat.
     """
     points = rr_points_ms(foretold)
     usual_ms = SCAN_SD_BPM * foretold.rr_ms**2 / 60_000.0
     points = foretold.rr_ms + (points - foretold.rr_ms) * min(1.0, usual_ms / max(float(points.std()), 1.0))
-    found = {
+    costs = {
         rest: candidates(
             rest,
             (centre_ms(rest, foretold.rr_ms, foretold.rr_ms),),
@@ -176,10 +177,15 @@ def _rest_of_scan(
             rr_ms=foretold.rr_ms,
             rr_points=points,
             plan=plan,
-        )
+        )[0].cost
         for rest in rests
     }
-    return min(rests, key=lambda rest: _best(found[rest], settings).cost)
+    best = min(rests, key=lambda rest: costs[rest])
+    if preferred not in ("systole", "diastole") or preferred not in costs:
+        return best, ()
+    if best == preferred or costs[best] > WORTH_A_CHANGE * costs[preferred]:
+        return preferred, ("the phase this scan began with",)
+    return best, (f"changed from {preferred}, which would move {costs[preferred] / costs[best]:.1f} times as much",)
 
 
 def _offered(

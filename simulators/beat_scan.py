@@ -215,7 +215,7 @@ class _Scan:
             return
         cut = next_r_at_ns < trigger.closes_at_ns
         off_at_ns = min(stops_at_ns, trigger.closes_at_ns) if cut else trigger.closes_at_ns
-        self._phase = self._phase or trigger.phase
+        self._phase = trigger.phase
         self._exposures.append(self._exposure(index, trigger, "cut" if cut else "exposed", off_at_ns))
         if not cut:
             self._step, self._attempt = self._step + 1, 1

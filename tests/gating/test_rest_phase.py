@@ -51,6 +51,14 @@ def test_movement_of_the_right_artery_at_60_bpm(name: str) -> None:
     assert expected == pytest.approx(float(measured), abs=0.01)
 
 
+def test_patients_differ_in_their_drift_as_published() -> None:
+    """Two SD slower or faster, 1 mm takes 209 or 69 ms on the right, between 66 and 200 as published, within 5 %."""
+    slowest, fastest = 120.0 * np.exp(2 * 0.277), 120.0 * np.exp(-2 * 0.277)
+    assert [200.0, 66.0] == pytest.approx([slowest, fastest], rel=0.05)
+    moved = movement_mm("diastole", 700.0, 800.0, rr_before_ms=1000.0, rr_ms=1000.0, slower=[2.0, 0.0, -2.0])
+    assert [100.0 / slowest, 100.0 / 120.0, 100.0 / fastest] == pytest.approx(moved.tolist(), rel=0.02)
+
+
 @given(
     rest=st.sampled_from(["systole", "diastole"]),
     rr_ms=st.floats(500, 1500),

@@ -77,7 +77,11 @@ Case = tuple[Heart, CardiacPhase | None, tuple[str, float, float, float]]
 CASES: dict[str, Case] = {
     "60 bpm: mid-diastole, 652 to 848 ms": (_heart(1000.0), None, ("diastole", 652.0, 750.0, 848.0)),
     "75 bpm: systole": (_heart(800.0), None, ("systole", 253.0, 351.0, 449.0)),
-    "a scan that began in systole stays there": (_heart(1000.0), "systole", ("systole", 277.0, 375.0, 473.0)),
+    "70 bpm, and a scan that began in systole stays there": (
+        _heart(870.0),
+        "systole",
+        ("systole", 261.4, 359.4, 457.4),
+    ),
     "no room before the next R: systole": (_heart(1000.0, 90.0), None, ("systole", 277.0, 375.0, 473.0)),
     "after a longer beat systole lies later": (
         _heart(800.0, before_ms=1200.0),
@@ -156,6 +160,19 @@ def test_without_any_interval_there_is_no_window(a_plan: AcquisitionPlan) -> Non
         r_at_ns=R_AT_NS, rr_before_ms=None, prediction=None, rhythm=_rhythm("unknown", None), fibrillating=False
     )
     assert NoWindow(("the next RR is not known yet",)) == place(heart, a_plan, WindowSettings(), None)
+
+
+def test_the_phase_of_the_scan_is_left_only_for_a_far_better_one(
+    a_plan: AcquisitionPlan, dual_source: AcquisitionPlan
+) -> None:
+    """At 60 bpm and 140 ms it goes over to diastole, and says why; at 71 bpm and 62.5 ms it stays in systole."""
+    changed = place(_heart(1000.0), a_plan, WindowSettings(), "systole")
+    kept = place(_heart(850.0), dual_source, WindowSettings(), "systole")
+    assert isinstance(changed, Window)
+    assert isinstance(kept, Window)
+    assert ("diastole", "systole") == (changed.phase, kept.phase)
+    assert "changed from systole, which would move" in changed.reasons[-1]
+    assert "the phase this scan began with" == kept.reasons[-1]
 
 
 FIBRILLATING: dict[str, tuple[Steadiness, float | None, bool]] = {

@@ -34,6 +34,7 @@ from gating.messages import (
     TriggerAnswer,
     plan_hash,
 )
+from gating.morphology import Shapes
 from gating.prediction import Predictor
 from gating.r_peak import RPeak, RPeakDetector
 from gating.rhythm import RhythmJudge
@@ -61,6 +62,7 @@ class Gate:
         self._leads = Leads(settings.leads, frontend.declaration, settings.sample_clock)
         self._detector: RPeakDetector | None = None
         self._disturbances: Disturbances | None = None
+        self._shapes = Shapes(len(frontend.declaration.leads), frontend.declaration.rate_hz)
         self._doubt: str | None = None  # why the last beat may not arm
         self._detector_shape: tuple[tuple[str, ...], float] | None = None
         self._beats = Beats(settings.rhythm)
@@ -182,6 +184,7 @@ class Gate:
             self._forget()
         if self._disturbances is not None:
             self._disturbances.take(block.microvolts)
+        self._shapes.take(block.microvolts, self._times)
         peaks = detector.take(block.microvolts, self._leads_state.mask, self._times)
         self._judge_signal(now_ns)
         out: list[Message] = []
@@ -196,6 +199,7 @@ class Gate:
         if self._detector is None or self._detector_shape != shape:
             self._detector = RPeakDetector(self.settings.r_peak, block.leads, block.rate_hz, self._judge)
             self._disturbances = Disturbances(len(block.leads), block.rate_hz)
+            self._shapes = Shapes(len(block.leads), block.rate_hz)
             self._detector_shape = shape
             self._numbered_before = self._current_peak  # a new detector counts from 1, the gate goes on
         return self._detector
@@ -207,7 +211,8 @@ class Gate:
         out: list[Message] = self._cancel_if_early(peak, now_ns)
         if peak.stage == "provisional":
             return [beat_message(peak, self._beats, None, now_ns), *out]
-        beat = self._beats.take(peak)
+        mask = () if self._leads_state is None else self._leads_state.mask
+        beat = self._beats.take(peak, self._shapes.compare(peak.r_at_ns, mask))
         self._last_r_at_ns, self._last_beat = peak.r_at_ns, beat
         self._doubt = doubt_of(peak, self._leads_state, self._disturbances)
         rhythm = self._rhythm.take(beat)
@@ -390,5 +395,6 @@ class Gate:
         self._beats.forget()
         self._rhythm.forget()
         self._predictor.forget()
+        self._shapes.forget()
         self._good_beats = 0
         self._last_r_at_ns, self._last_beat, self._doubt = None, None, None

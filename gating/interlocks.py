@@ -120,8 +120,8 @@ def booking_vetoes(view: BookingView, settings: InterlockSettings) -> tuple[str,
         reasons.append(view.doubt)
     if view.hold_began_at_ns is None:
         reasons.append("the breath-hold has not begun")
-    if view.beat.beat_kind == "premature":
-        reasons.append("premature beat")
+    if view.beat.ectopic:
+        reasons.append(f"{view.beat.beat_kind} beat")
     if view.beat.beat_kind == "unknown":
         reasons.append("kind of beat unknown")
     if view.expires_at_ns is not None:

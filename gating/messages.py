@@ -20,6 +20,7 @@ VERSION = 1
 Electrode = Literal["RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6", "RL"]
 Advice = Literal["go", "wait", "no-go"]
 Steadiness = Literal["steady", "variable", "irregular", "unknown"]
+# premature: early, of the usual shape (atrial, junctional); ventricular: not of this patient's usual shape
 BeatKind = Literal["normal", "premature", "ventricular", "artifact", "unknown"]
 BeatStage = Literal["provisional", "confirmed", "withdrawn"]
 CardiacPhase = Literal["systole", "diastole", "absolute-systole"]
@@ -50,13 +51,14 @@ class Beat(Message, frozen=True):
     r_at_ns: int  # fiducial of the reference lead, every declared delay taken out
     uncertainty_ns: int
     beat_kind: BeatKind
-    confidence: float  # 0..1
+    confidence: float  # 0..1: that this is a beat
     lead: str  # the lead the decision leant on
     rr_interval_ms: float | None  # to the previous confirmed beat; None for the first
     sample_arrived_at_ns: int  # when the bytes arrived that held the deciding sample
     decided_at_ns: int
     trust: float = 0.0  # 0..1: how probable it is that the beats found now are right
     armed: bool = False  # confirmed, and trusted enough to book an exposure
+    kind_confidence: float = 0.0  # 0..1: of `beat_kind`; 0 while it is not decided
 
 
 class Rhythm(Message, frozen=True):

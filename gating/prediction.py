@@ -103,7 +103,7 @@ class Predictor:
 
     def take(self, beat: ClassifiedBeat) -> None:
         """Learn from one beat, if its interval is a sinus interval."""
-        if beat.rr_interval_ms is None or beat.follows_premature or beat.beat_kind == "premature":
+        if beat.rr_interval_ms is None or beat.follows_premature or beat.ectopic:
             return
         interval = beat.rr_interval_ms
         settling = self._settles_at_ns is not None and beat.r_at_ns < self._settles_at_ns

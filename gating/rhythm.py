@@ -42,7 +42,7 @@ class RhythmJudge:
     def now(self, at_ns: int) -> Rhythm:
         """Say what the rhythm is."""
         intervals = self._intervals()[-self._settings.beats :]
-        premature = sum(beat.beat_kind == "premature" for beat in list(self._beats)[-_ECTOPY_BEATS:])
+        premature = sum(beat.ectopic for beat in list(self._beats)[-_ECTOPY_BEATS:])
         enough = len(intervals) >= _MIN_INTERVALS
         steadiness = self._steadiness() if enough else "unknown"
         advice, reasons = self._advice(steadiness, premature)
@@ -88,7 +88,7 @@ class RhythmJudge:
         sinus = [
             beat.rr_interval_ms
             for beat in self._beats
-            if beat.rr_interval_ms is not None and beat.beat_kind != "premature" and not beat.follows_premature
+            if beat.rr_interval_ms is not None and not beat.ectopic and not beat.follows_premature
         ][-self._settings.beats :]
         if len(sinus) < _MIN_INTERVALS:
             return "variable"

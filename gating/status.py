@@ -84,6 +84,7 @@ def beat_message(peak: RPeak, beats: Beats, beat: ClassifiedBeat | None, now_ns:
         decided_at_ns=peak.decided_at_ns,
         trust=peak.trust,
         armed=peak.armed,
+        kind_confidence=0.0 if beat is None else beat.kind_confidence,
     )
 
 

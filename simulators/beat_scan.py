@@ -13,6 +13,7 @@ import numpy as np
 
 from gating.beats import Beats, ClassifiedBeat
 from gating.messages import AcquisitionPlan, Armed, CardiacPhase, Trigger, plan_hash
+from gating.morphology import Shape
 from gating.prediction import Predictor
 from gating.r_peak import RPeak
 from gating.rhythm import RhythmJudge
@@ -33,6 +34,11 @@ LEAD_NS = ns_from_ms(25.0)
 """The booking must be sent so long before the window opens: the driver's lead of 20 ms, and the bus."""
 
 AT_REST_MM = 1.0
+
+VENTRICULAR = ("V", "E")  # WFDB symbols
+USUAL = Shape(alike=0.99, unlike_ratio=1.0, width_ratio=1.0, size_ratio=1.0)
+WIDE = Shape(alike=0.2, unlike_ratio=20.0, width_ratio=1.5, size_ratio=1.3)
+"""The shapes of beats, as far as beats without samples have any: medians of MIT-BIH (docs/beats.md)."""
 
 Outcome = Literal["exposed", "cut"]
 
@@ -170,9 +176,9 @@ class _Scan:
         if not self._holding and r_at_ns + CONFIRMED_AFTER_NS >= self._hold_began_at_ns:
             self._holding = True
             predictor.hold_breath(self._hold_began_at_ns)
-        beat = beats.take(
-            RPeak(index + 1, "confirmed", r_at_ns, 0, 1.0, "II", r_at_ns + CONFIRMED_AFTER_NS, 1.0, armed=True)
-        )
+        peak = RPeak(index + 1, "confirmed", r_at_ns, 0, 1.0, "II", r_at_ns + CONFIRMED_AFTER_NS, 1.0, armed=True)
+        true = self._beats[index]
+        beat = beats.take(peak, WIDE if true.kind == "pvc" or true.symbol in VENTRICULAR else USUAL)
         rhythm.take(beat)
         predictor.take(beat)
         return beat

@@ -1,14 +1,24 @@
-"""R-peaks to beats."""
+"""R-peaks to beats: intervals, kinds, and how sure they are."""
 
 from itertools import accumulate
 
-from gating.beats import Beats, ClassifiedBeat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gating.beats import Beats, ClassifiedBeat, ventricular_probability
+from gating.messages import BeatKind
+from gating.morphology import Shape
 from gating.r_peak import RPeak
 from gating.settings import RhythmSettings
 from gating.units import NS_PER_MS
 
+USUAL = Shape(alike=0.99, unlike_ratio=1.0, width_ratio=1.0, size_ratio=1.0)
+WIDE = Shape(alike=0.3, unlike_ratio=15.0, width_ratio=1.6, size_ratio=1.3)
+NOTHING = Shape(alike=0.1, unlike_ratio=30.0, width_ratio=0.7, size_ratio=3.0)
 
-def _peak(number: int, at_ms: float) -> RPeak:
+
+def _peak(number: int, at_ms: float, trust: float = 1.0) -> RPeak:
     at_ns = round(at_ms * NS_PER_MS)
     return RPeak(
         number=number,
@@ -18,6 +28,7 @@ def _peak(number: int, at_ms: float) -> RPeak:
         confidence=1.0,
         lead="II",
         decided_at_ns=at_ns + 60 * NS_PER_MS,
+        trust=trust,
     )
 
 
@@ -57,3 +68,60 @@ def test_an_interval_across_a_gap_is_nobodys() -> None:
     beats.take(_peak(1, 0.0))
     beats.forget()
     assert beats.take(_peak(2, 5000.0)).rr_interval_ms is None
+
+
+Last = tuple[float, Shape | None, float, BeatKind]
+KINDS: dict[str, Last] = {
+    "on time, of the usual shape": (1000.0, USUAL, 1.0, "normal"),
+    "30 % early, of the usual shape": (700.0, USUAL, 1.0, "premature"),
+    "30 % early and wide": (700.0, WIDE, 1.0, "ventricular"),
+    "on time and wide: an end-diastolic one": (1000.0, WIDE, 1.0, "ventricular"),
+    "like nothing, in a signal not to be trusted": (700.0, NOTHING, 0.2, "artifact"),
+    "30 % early, and no shape is known": (700.0, None, 1.0, "premature"),
+    "on time, and no shape is known": (1000.0, None, 1.0, "normal"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_beat_gets_its_kind_by_time_and_shape(name: str) -> None:
+    """After eight beats at 60 bpm each named beat is what it should be, and it is more likely that than not."""
+    interval_ms, shape, trust, expected = KINDS[name]
+    beats = Beats(RhythmSettings())
+    for number in range(9):
+        beats.take(_peak(number, 1000.0 * number), USUAL)
+    beat = beats.take(_peak(9, 8000.0 + interval_ms, trust), shape)
+    assert expected == beat.beat_kind
+    assert (expected != "normal") is beat.ectopic
+    assert 0.5 < beat.kind_confidence <= 1.0
+
+
+def test_an_unknown_kind_has_no_confidence() -> None:
+    """The first beat is nothing yet, whatever it looks like."""
+    beat = Beats(RhythmSettings()).take(_peak(1, 0.0), WIDE)
+    assert ("unknown", 0.0) == (beat.beat_kind, beat.kind_confidence)
+
+
+def test_the_beat_after_a_ventricular_one_is_marked() -> None:
+    """Its interval is the ectopic beat's pause, not the sinus rate."""
+    beats = Beats(RhythmSettings())
+    for number in range(9):
+        beats.take(_peak(number, 1000.0 * number), USUAL)
+    beats.take(_peak(9, 9000.0), WIDE)
+    assert beats.take(_peak(10, 10_000.0), USUAL).follows_premature is True
+
+
+@given(
+    alike=st.floats(-1.0, 0.99),
+    less=st.floats(0.0, 0.5),
+    wide=st.floats(0.5, 3.0),
+    wider=st.floats(1.0, 2.0),
+    early=st.floats(-1.0, 1.0),
+    earlier=st.floats(0.0, 0.5),
+)
+def test_less_alike_wider_or_earlier_is_never_less_ventricular(
+    alike: float, less: float, wide: float, wider: float, early: float, earlier: float
+) -> None:
+    """The probability rises with each of them, and stays one."""
+    one = ventricular_probability(Shape(alike, 2.0, wide, 1.1), early)
+    other = ventricular_probability(Shape(max(alike - less, -1.0), 2.0, wide * wider, 1.1), early + earlier)
+    assert 0.0 <= one <= other <= 1.0

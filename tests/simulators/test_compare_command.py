@@ -35,7 +35,7 @@ def test_two_policies_on_a_scenario(capsys: pytest.CaptureFixture[str], tmp_path
     code, said, _ = _run(capsys, "pvc", *asked, "--rotation-ms", "250", "--out", str(out))
     assert 0 == code
     assert [1, 1] == [sum(line.startswith(f" {name} ") for line in said.splitlines()) for name in asked[1:4:2]]
-    assert "x premature beat" in said
+    assert "x ventricular beat" in said
     assert ["comparison.json", "cost.png", "exposures.jsonl", "rest.png"] == sorted(one.name for one in out.iterdir())
     report = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
     assert ("pvc", True, 2) == (report["target"], report["simulated"], report["plan"]["sources"])

@@ -139,7 +139,7 @@ export function drawRMark(g, strip, beat, place, peakY) {
   const x = place(beat.r_ms);
   const half = 5.5 * ratio;
   const tip = peakY - 4 * ratio;
-  const odd = beat.beat_kind === "premature" || beat.beat_kind === "ventricular";
+  const odd = ["premature", "ventricular", "artifact"].includes(beat.beat_kind);
   g.fillStyle = g.strokeStyle = odd ? ink.odd : ink.r;
   g.lineWidth = 1.5 * ratio;
   g.beginPath();
@@ -153,7 +153,7 @@ export function drawRMark(g, strip, beat, place, peakY) {
     g.font = `700 ${fontPx}px ${FONT}`;
     g.textAlign = "left";
     g.textBaseline = "alphabetic";
-    g.fillText(beat.beat_kind === "premature" ? "P" : "V", x + 1.5 * half, tip);
+    g.fillText({ premature: "P", ventricular: "V", artifact: "A" }[beat.beat_kind], x + 1.5 * half, tip);
   }
 }
 

@@ -22,6 +22,7 @@ Advice = Literal["go", "wait", "no-go"]
 Steadiness = Literal["steady", "variable", "irregular", "unknown"]
 # premature: early, of the usual shape (atrial, junctional); ventricular: not of this patient's usual shape
 BeatKind = Literal["normal", "premature", "ventricular", "artifact", "unknown"]
+EctopicPattern = Literal["none", "single", "trigeminy", "bigeminy", "couplet", "run"]
 BeatStage = Literal["provisional", "confirmed", "withdrawn"]
 CardiacPhase = Literal["systole", "diastole", "absolute-systole"]
 ExposureOutcome = Literal["exposed", "cut", "redo", "missed"]
@@ -71,9 +72,16 @@ class Rhythm(Message, frozen=True):
     mean_rr_ms: float | None
     sd_rr_ms: float | None
     range_bpm: float | None
-    premature: int  # in the last 10 beats
+    premature: int  # in the last 10 beats, of any kind that the sinus node did not make
     advice: Advice
     reasons: tuple[str, ...]
+    averaged_rate_bpm: float | None = None  # of the last four intervals: follows a step within 6 s
+    rmssd_ms: float | None = None
+    trend_bpm_per_10_s: float | None = None
+    ventricular: int = 0  # in the last 10 beats
+    pattern: EctopicPattern = "none"
+    pause: bool = False  # the last interval
+    af_probability: float | None = None  # 0..1: irregularly irregular; None: too few intervals
 
 
 class LeadStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +106,7 @@ class GateStatus(Message, frozen=True):
     simulated: bool
     patient_safe: bool
     sample_age_ms: float | None
-    heart_rate_bpm: float | None
+    heart_rate_bpm: float | None  # averaged over four intervals, or over three that agree on another rate
     rr_interval_ms: float | None
     steadiness: Steadiness
     crc_errors: int

@@ -149,7 +149,7 @@ def gate_status(
         simulated=settings.simulated,
         patient_safe=patient_safe,
         sample_age_ms=None if times is None else ms_from_ns(now_ns - times.newest_at_ns),
-        heart_rate_bpm=None if shown is None else rhythm.heart_rate_bpm,
+        heart_rate_bpm=None if shown is None else rhythm.averaged_rate_bpm,
         rr_interval_ms=None if shown is None else shown.rr_interval_ms,
         steadiness=rhythm.steadiness,
         crc_errors=health.crc_errors,

@@ -5,8 +5,8 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
-from gating.beats import Beats
-from gating.messages import Rhythm
+from gating.beats import Beats, ClassifiedBeat
+from gating.messages import BeatKind, EctopicPattern, Rhythm
 from gating.r_peak import RPeak
 from gating.rhythm import RhythmJudge
 from gating.settings import RhythmSettings
@@ -57,6 +57,85 @@ def test_figures_of_a_known_series() -> None:
     rhythm, _ = judged([900.0, 1100.0] * 6)
     assert (1000.0, 100.0, 60.0) == (rhythm.mean_rr_ms, rhythm.sd_rr_ms, rhythm.heart_rate_bpm)
     assert 12.12 == pytest.approx(rhythm.range_bpm, abs=0.01)
+
+
+RATES: dict[str, tuple[list[float], float]] = {
+    "bigeminy, 600 and 900 ms: 80 bpm": ([600.0, 900.0] * 5, 80.0),
+    "pairs of 350 and 650 ms: 120 bpm": ([350.0, 350.0, 650.0, 650.0] * 3, 120.0),
+    "a step from 80 to 120 bpm, three beats on": ([750.0] * 9 + [500.0] * 3, 120.0),
+    "a step from 80 to 40 bpm, three beats on: 4.5 s": ([750.0] * 9 + [1500.0] * 3, 40.0),
+    "one premature beat and its pause": ([1000.0] * 8 + [600.0, 1400.0], 60.0),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_the_averaged_rate(name: str) -> None:
+    """Each named rhythm shows its rate within 1 bpm; a step is followed in three beats."""
+    intervals, expected = RATES[name]
+    assert expected == pytest.approx(judged(intervals)[0].averaged_rate_bpm, abs=1.0)
+
+
+def kinds(marks: str) -> Rhythm:
+    """Give the rhythm after beats told by letters: N normal, P premature, V ventricular."""
+    named: dict[str, BeatKind] = {"N": "normal", "P": "premature", "V": "ventricular"}
+    judge, last, before = RhythmJudge(RhythmSettings()), None, "N"
+    for number, mark in enumerate("N" * 8 + marks):
+        beat = ClassifiedBeat(number, number * 1000 * NS_PER_MS, 1000.0, named[mark], before != "N")
+        last, before = judge.take(beat), mark
+    assert last is not None
+    return last
+
+
+PATTERNS: dict[str, tuple[str, EctopicPattern, int, int]] = {
+    "none": ("NNNNNNNNNN", "none", 0, 0),
+    "one of them": ("NNNNNNPNNN", "single", 1, 0),
+    "every second": ("NVNVNVNVNV", "bigeminy", 5, 5),
+    "every third": ("NNVNNVNNVN", "trigeminy", 3, 3),
+    "two in a row": ("NNNVVNNNNN", "couplet", 2, 2),
+    "three in a row": ("NNNPVVNNNN", "run", 3, 2),
+    "longer ago than ten beats": ("VVVNNNNNNNNNN", "none", 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_the_pattern_of_ectopic_beats(name: str) -> None:
+    """Each named order gets its name and its counts, and the reasons say so."""
+    marks, pattern, ectopic, ventricular = PATTERNS[name]
+    rhythm = kinds(marks)
+    assert (pattern, ectopic, ventricular) == (rhythm.pattern, rhythm.premature, rhythm.ventricular)
+    assert (ectopic > 0) is any("in the last 10 beats" in reason for reason in rhythm.reasons)
+
+
+def test_rmssd_and_trend_of_known_series() -> None:
+    """900 and 1100 ms in turn differ by 200 ms; a rate that rises by 1 bpm each second rises by 10 in 10 s."""
+    assert 200.0 == pytest.approx(judged([900.0, 1100.0] * 6)[0].rmssd_ms)
+    at_s, intervals = 0.0, []
+    while at_s < 14.0:
+        intervals.append(60e3 / (60.0 + at_s))
+        at_s += intervals[-1] / 1e3
+    assert 10.0 == pytest.approx(judged(intervals)[0].trend_bpm_per_10_s, abs=0.7)
+
+
+def test_fibrillation_has_a_probability_and_ventricular_beats_do_not_make_it() -> None:
+    """Above 0.9 in fibrillation; below 0.1 at rest; below 0.1 with every sixth ventricular; None at first."""
+    af, _ = judged([600.0, 1100.0, 750.0, 1300.0, 520.0, 900.0, 1250.0, 610.0] * 2)
+    assert af.af_probability is not None
+    assert af.af_probability > 0.9
+    rest, _ = judged([1000.0, 1010.0] * 8)
+    assert rest.af_probability is not None
+    assert rest.af_probability < 0.1
+    judge, at_ms = RhythmJudge(RhythmSettings()), 0.0
+    last = judge.now(0)
+    for number in range(36):
+        wide = number % 6 == 5
+        interval = 600.0 if wide else 1400.0 if number % 6 == 0 else 1000.0
+        at_ms += interval
+        kind: BeatKind = "ventricular" if wide else "normal"
+        last = judge.take(ClassifiedBeat(number, round(at_ms * NS_PER_MS), interval, kind, number % 6 == 0))
+    assert last.af_probability is not None
+    assert last.af_probability < 0.1
+    assert "irregular" != last.steadiness
+    assert judged([1000.0] * 5)[0].af_probability is None
 
 
 def test_two_short_intervals_are_too_fast_one_is_not() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from gating.beats import Beats
 from gating.io.numbers import read_judge
 from gating.io.records import read_record
+from gating.messages import BeatKind
 from gating.morphology import Shapes
 from gating.r_peak import RPeakDetector
 from gating.sample_clock import BlockTimes
@@ -27,7 +28,7 @@ KNOWN_BAD = ("108", "203", "207")  # noise; fibrillation with noise; a bundle br
 LATEST_MS = 150.0
 
 
-def _kinds(path: Path) -> list[tuple[float, str, float, str]]:
+def _kinds(path: Path) -> list[tuple[float, BeatKind, float, str]]:
     """Run a record; give of each confirmed beat its time in s, its kind, its delay in ms, and the annotation."""
     record = read_record(path)
     assert record.beats is not None

@@ -24,7 +24,7 @@ from tests.system.oracle import Case, violations
 CT_LIKE = ("101", "112", "115", "122", "205", "209", "220", "230")
 ECTOPIC = ("106", "119", "208", "215", "223")
 FIBRILLATING = ("201", "203")
-KNOWABLE_NS = 200 * NS_PER_MS  # a beat so long before the opening can have been told and its cancel have arrived
+KNOWABLE_NS = 90 * NS_PER_MS  # a beat so long before the opening can have been told and its cancel have arrived
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Gap:
     opened_at_s: float  # of the record
     after_r_ms: float  # since the last annotated R
     last_kind: str  # of that one
-    known_kind: str  # of the last one that lies >= 200 ms before the opening
+    known_kind: str  # of the last one that lies >= 90 ms before the opening
     known_symbol: str
     phase: str
     outcome: str
@@ -57,7 +57,7 @@ class RecordedScan:
 
     @property
     def broken(self) -> tuple[Gap, ...]:
-        """The exposures that began after an annotated premature R which lay >= 200 ms before."""
+        """The exposures that began after an annotated premature R which lay >= 90 ms before."""
         return tuple(gap for gap in self.gaps if gap.known_kind == "premature")
 
 

@@ -19,6 +19,7 @@ VERSION = 1
 
 Electrode = Literal["RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6", "RL"]
 Advice = Literal["go", "wait", "no-go"]
+ScanAdvice = Literal["go", "wait", "change", "no-go"]
 Steadiness = Literal["steady", "variable", "irregular", "unknown"]
 # premature: early, of the usual shape (atrial, junctional); ventricular: not of this patient's usual shape
 BeatKind = Literal["normal", "premature", "ventricular", "artifact", "unknown"]
@@ -206,6 +207,53 @@ class Held(Message, frozen=True):
     at_ns: int
 
 
+class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A median, and the interval that is meant to hold with 90 %."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What drawn scans came to. Beats and hold: of those that complete (None: none does); the rest: of all."""
+
+    policy: str
+    phase: CardiacPhase
+    draws: int
+    complete: float  # 0..1: chance to complete in one breath-hold
+    motion_free: float  # 0..1: chance that it completes and no slab moves 1 mm
+    rate_bpm: Span
+    rate_spread_bpm: Span
+    beats: Span | None
+    breath_hold_s: Span | None
+    at_rest: Span  # share of the planned slabs, 0..1
+    mean_at_rest: float
+    rejected: Span  # beats that could not be used
+    dose_msv: Span
+    padding_ms: float
+
+
+class RehearsalReport(Message, frozen=True):
+    """A rehearsed breath-hold, what to expect of the scan, and one advice. `None`: it told too little, see reasons."""
+
+    at_ns: int
+    running_until_ns: int | None = None  # not ended yet: nothing but the time stands here
+    advice: ScanAdvice | None = None
+    change_to: str | None = None  # what `change` advises, in the words of a site file
+    reasons: tuple[str, ...] = ()  # the first one is the one a radiographer needs
+    held_s: float | None = None
+    rate_before_bpm: float | None = None
+    rate_held_bpm: float | None = None
+    settle_s: float | None = None
+    drift_bpm_per_10_s: float | None = None
+    spread_ms: float | None = None
+    beats: int | None = None  # in the hold
+    ectopic: int | None = None
+    rejected: int | None = None  # not trusted enough to arm
+    forecast: Forecast | None = None
+
+
 class Pong(Message, frozen=True):
     """The gate's answer to a Ping, with its own clock."""
 
@@ -367,6 +415,7 @@ AnyMessage = (
     | Cancel
     | Inhibit
     | Held
+    | RehearsalReport
     | Pong
     | AcquisitionPlan
     | TriggerAnswer
@@ -402,6 +451,7 @@ CHANNELS: dict[type[Message], Channel] = {
     Cancel: Channel(topic="gate/cancel", qos=1, sender="gate", permission=True),
     Inhibit: Channel(topic="gate/inhibit", qos=1, sender="gate", permission=True),
     Held: Channel(topic="gate/held", qos=0, sender="gate", permission=False),
+    RehearsalReport: Channel(topic="gate/rehearsal", qos=1, sender="gate", permission=False),
     Pong: Channel(topic="gate/pong", qos=0, sender="gate", permission=True),
     TriggerAnswer: Channel(topic="scanner/answer", qos=1, sender="bridge", permission=True),
     ScannerStatus: Channel(topic="scanner/status", qos=0, sender="bridge", permission=True),

@@ -45,6 +45,8 @@ SHARPNESS, DISCOUNT, WORST = 0.6, 0.98, 5.0  # of the weights; of a loss, by eac
 SCALE_SHARE, LEAST_SCALE = 0.05, 0.002  # the usual error: a running mean of so much, and at least so much of RR
 SETTLE_S = 3.0  # the heart rate after a breath-hold began (gating.md section 5, formula 1)
 HOLD_DISCOUNT, HOLD_SCALE_SHARE = 0.9, 0.15  # once it has settled
+STALE = 2  # intervals of the settled hold whose errors are those of the level before: they tell nothing of it
+FIRST_IN_HOLD = 2.5  # times the usual width for the first of them (docs/prediction.md)
 FIRST_SCALE = 0.02  # of RR, while no error is known
 ERRORS = 200  # remembered
 PATIENCE = 0.03  # how fast the level of a quantile moves
@@ -90,6 +92,7 @@ class Predictor:
         self._losses = np.zeros(FORECASTERS)
         self._usual_miss_ms = 0.0  # of the forecasters
         self._errors = ErrorQuantiles()
+        self._since_settled = STALE  # intervals since a hold had settled; without a hold nothing is stale
         self._settles_at_ns: int | None = None  # the heart rate, after the breath-hold began; None: no hold, or settled
         self._discount, self._scale_share = DISCOUNT, SCALE_SHARE
 
@@ -111,7 +114,7 @@ class Predictor:
             self._settle()
         if self._count:
             forecasts = self._forecasts()
-            if self._count >= self._settings.min_beats and not settling:
+            if self._count >= self._settings.min_beats and not settling and self._since_settled >= STALE:
                 self._errors.take(abs(interval - self._average(forecasts)), interval, self._scale_share)
             misses = np.abs(forecasts - interval)
             usual = max(float(np.median(misses)), 1.0)
@@ -123,13 +126,15 @@ class Predictor:
             each.take(interval)
         self._intervals_ms.append(interval)
         self._count += 1
+        self._since_settled += 1
 
     def next_rr(self) -> Prediction | None:
         """Foretell the next interval; None when too little is known."""
         if self._count < self._settings.min_beats:
             return None
         centre = self._average(self._forecasts())
-        half_widths = self._errors.half_widths_ms(centre)
+        wider = FIRST_IN_HOLD if self._since_settled == 1 else 1.0
+        half_widths = tuple(wider * one for one in self._errors.half_widths_ms(centre))
         coverage = self._settings.coverage
         half = float(np.interp(coverage, COVERAGES, half_widths))
         return Prediction(centre, centre - half, centre + half, coverage, self._count, half_widths)
@@ -145,7 +150,7 @@ class Predictor:
         if last:
             self._level_ms = last[0]
         self._errors = ErrorQuantiles()
-        self._losses = np.zeros(FORECASTERS)
+        self._losses, self._since_settled = np.zeros(FORECASTERS), 0
         self._discount, self._scale_share, self._settles_at_ns = HOLD_DISCOUNT, HOLD_SCALE_SHARE, None
 
     def _forecasts(self) -> NDArray[np.float64]:

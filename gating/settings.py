@@ -96,6 +96,22 @@ class WindowSettings(Section, frozen=True):
     open_tolerance_ms: float = 5.0  # latest_open_at minus opens_at
 
 
+class RehearsalSettings(Section, frozen=True):
+    """The rehearsal of the breath-hold, and what is advised from it."""
+
+    hold_s: float = 18.0  # how long the patient is asked to hold: a scan of 7 beats needs 10 to 15 s
+    least_s: float = 12.0
+    least_beats: int = 8  # usable ones in the hold
+    least_before: int = 4
+    draws: int = 1000  # of the forecast
+    complete_above: float = 0.95  # chance to complete in one breath-hold, below which it is not GO
+    complete_below: float = 0.50  # NO-GO
+    gain_for_change: float = 0.10  # of the share at rest: what another policy must be better by
+    settled_drift_bpm: float = 5.0  # per 10 s; more: the rate still falls or rises (S16: good to 5 bpm)
+    most_ectopic_share: float = 0.15  # of the beats in the hold
+    af_above: float = 0.5  # probability
+
+
 class InterlockSettings(Section, frozen=True):
     """The vetoes' limits."""
 
@@ -124,6 +140,7 @@ class GateSettings(Section, frozen=True):
     rhythm: RhythmSettings = RhythmSettings()
     prediction: PredictionSettings = PredictionSettings()
     window: WindowSettings = WindowSettings()
+    rehearsal: RehearsalSettings = RehearsalSettings()
     interlocks: InterlockSettings = InterlockSettings()
 
 

@@ -29,9 +29,8 @@ PADDINGS_MS = (0.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0)
 SCAN_SD_BPM = 1.6
 """Spread of the heart rate during a scan: SD 1.6 +- 1.0 bpm (gating.md S54)."""
 
-UNKNOWABLE_SHARE = 0.08
-"""Of RR: an irregular rhythm whose next interval is missed by more than this every second time is not foretold. Sinus
-rhythm with strong respiratory arrhythmia is irregular too, but its misses are smaller (docs/policies.md)."""
+FIBRILLATING = 0.5
+"""Probability of fibrillation from which on no interval is taken to tell anything about the next."""
 
 FREQUENT_ECTOPY = 4
 """Premature beats in the last ten from which on any next beat may be premature: bigeminy has five."""
@@ -85,13 +84,8 @@ def heart_of(beat: ClassifiedBeat, prediction: Prediction | None, rhythm: Rhythm
         rr_before_ms=beat.rr_interval_ms,
         prediction=prediction,
         rhythm=rhythm,
-        fibrillating=rhythm.steadiness == "irregular" and not _foreseeable(prediction),
+        fibrillating=rhythm.steadiness == "irregular" and (rhythm.af_probability or 0.0) > FIBRILLATING,
     )
-
-
-def _foreseeable(prediction: Prediction | None) -> bool:
-    """Tell whether every second interval is foretold well enough to lean a window on it."""
-    return prediction is not None and prediction.half_width_ms(0.5) <= UNKNOWABLE_SHARE * prediction.rr_ms
 
 
 def place(

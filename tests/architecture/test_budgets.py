@@ -9,7 +9,7 @@ LONGEST_MODULE = 400
 MOST_PUBLIC_NAMES = 25
 LONG_MODULES = {
     # THE contract is one file by decision (architecture.md section 2); it has no logic to divide.
-    "gating/messages.py": 460,
+    "gating/messages.py": 520,
 }
 
 

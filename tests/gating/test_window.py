@@ -176,20 +176,20 @@ def test_the_phase_of_the_scan_is_left_only_for_a_far_better_one(
 
 
 FIBRILLATING: dict[str, tuple[Steadiness, float | None, bool]] = {
-    "irregular, and the next interval missed by 10 % every second time": ("irregular", 0.10, True),
-    "irregular, and nothing is foretold": ("irregular", None, True),
-    "irregular by breathing, and foretold within 3 %": ("irregular", 0.03, False),
-    "variable, and missed by 10 %": ("variable", 0.10, False),
+    "irregular, fibrillation is probable": ("irregular", 0.9, True),
+    "irregular, it is not: the beats can be foretold": ("irregular", 0.3, False),
+    "irregular, and too few intervals to say": ("irregular", None, False),
+    "not irregular yet": ("variable", 0.6, False),
 }
 
 
 @pytest.mark.parametrize("name", FIBRILLATING)
-def test_fibrillation_is_irregular_and_cannot_be_foretold(name: str) -> None:
+def test_fibrillation_is_irregular_and_probable(name: str) -> None:
     """Irregular alone is not enough: breathing makes a young heart irregular, and its beats can be foretold."""
-    steadiness, missed_share, expected = FIBRILLATING[name]
+    steadiness, probability, expected = FIBRILLATING[name]
     beat = ClassifiedBeat(9, R_AT_NS, 1000.0, "normal", follows_premature=False)
-    prediction = None if missed_share is None else _foretold(1000.0, 1000.0 * missed_share / OF_NORMAL[0])
-    assert expected is heart_of(beat, prediction, _rhythm(steadiness)).fibrillating
+    rhythm = msgspec.structs.replace(_rhythm(steadiness), af_probability=probability)
+    assert expected is heart_of(beat, _foretold(1000.0), rhythm).fibrillating
 
 
 def test_a_window_that_would_open_too_early_is_moved(a_plan: AcquisitionPlan) -> None:

@@ -29,7 +29,7 @@ PADDINGS_MS = (0.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0)
 SCAN_SD_BPM = 1.6
 """Spread of the heart rate during a scan: SD 1.6 +- 1.0 bpm (gating.md S54)."""
 
-FIBRILLATING = 0.5
+FIBRILLATING = 0.6
 """Probability of fibrillation from which on no interval is taken to tell anything about the next."""
 
 FREQUENT_ECTOPY = 4

@@ -179,7 +179,7 @@ FIBRILLATING: dict[str, tuple[Steadiness, float | None, bool]] = {
     "irregular, fibrillation is probable": ("irregular", 0.9, True),
     "irregular, it is not: the beats can be foretold": ("irregular", 0.3, False),
     "irregular, and too few intervals to say": ("irregular", None, False),
-    "not irregular yet": ("variable", 0.6, False),
+    "not irregular yet": ("variable", 0.9, False),
 }
 
 

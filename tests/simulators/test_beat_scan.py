@@ -35,8 +35,10 @@ def test_a_steady_heart_is_scanned_at_rest_in_seven_beats() -> None:
     assert 4 == len(scan.whole) == len(scan.exposures)
     assert 7 == scan.beats
     assert all(one.at_rest and one.trigger.phase == "diastole" for one in scan.whole)
-    assert [0.0] * 4 == pytest.approx([one.phase_error_ms for one in scan.whole], abs=6.0)
-    assert 4 * DUAL.half_scan_ms * DUAL.msv_per_ms == pytest.approx(scan.dose_msv, rel=0.02)
+    assert [0.0] * 4 == pytest.approx([one.phase_error_ms for one in scan.whole], abs=20.0)
+    assert [0.0] * 3 == [one.trigger.padding_ms for one in scan.whole[1:]]
+    paid_ms = 4 * DUAL.half_scan_ms + scan.whole[0].trigger.padding_ms  # the first beat of a hold is the least sure
+    assert paid_ms * DUAL.msv_per_ms == pytest.approx(scan.dose_msv, rel=0.001)
 
 
 def test_an_early_beat_before_the_window_cancels_it() -> None:
@@ -54,7 +56,7 @@ def test_an_early_beat_inside_the_window_cuts_it_and_the_slab_is_exposed_again()
     assert None is scan.ended
     assert [("cut", 0, 1), ("exposed", 0, 2)] == [(one.outcome, one.step, one.attempt) for one in scan.exposures[:2]]
     cut = scan.exposures[0]
-    assert 0.0 < cut.beam_ms < DUAL.half_scan_ms
+    assert 0.0 < cut.beam_ms <= DUAL.half_scan_ms + cut.trigger.padding_ms
     assert sum(one.beam_ms for one in scan.exposures) * DUAL.msv_per_ms == pytest.approx(scan.dose_msv)
 
 

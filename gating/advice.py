@@ -45,13 +45,13 @@ def advise(rehearsed: Rehearsed, plan: AcquisitionPlan, settings: GateSettings, 
     """Give one advice; pure, and the same for the same seed."""
     limits, window = settings.rehearsal, settings.window
     own = _forecast(rehearsed, plan, window, limits, seed)
-    others = _others(rehearsed, plan, window, limits, seed)
+    others = _others(rehearsed, plan, own, limits, seed)
     if isinstance(own, NoWindow):
         return Advised("no-go", own.reasons, None, others)
     never = _never(rehearsed, own, others, settings)
     if never:
         return Advised("no-go", never, own, others)
-    waits = _waits(rehearsed, limits)
+    waits = _waits(rehearsed, own, limits)
     if waits:
         return Advised("wait", waits, own, others)
     better = _better(own, others, limits)
@@ -96,11 +96,12 @@ def _forecast(
 
 
 def _others(
-    rehearsed: Rehearsed, plan: AcquisitionPlan, window: WindowSettings, limits: RehearsalSettings, seed: int
+    rehearsed: Rehearsed, plan: AcquisitionPlan, own: Forecast | NoWindow, limits: RehearsalSettings, seed: int
 ) -> tuple[Alternative, ...]:
-    """Forecast what else the gate could do, the most slabs at rest first; none in the phase that is chosen anyway."""
+    """Forecast what else the gate could do, the most slabs at rest first; nothing that comes to the same windows."""
+    seen = {(own.phase, own.padding_ms)} if isinstance(own, Forecast) else set()
     wanted: dict[str, tuple[str, WindowSettings]] = {
-        "least_blur_dose": ("let the gate choose the phase", WindowSettings(coverage=window.coverage)),
+        "least_blur_dose": ("let the gate choose the phase", WindowSettings()),
         "least_blur_dose:systole": ("scan in systole", msgspec.structs.replace(WindowSettings(), phase="systole")),
         "least_blur_dose:diastole": ("scan in diastole", msgspec.structs.replace(WindowSettings(), phase="diastole")),
         "coverage 0.98": ("a wider window (more padding)", WindowSettings(coverage=0.98)),
@@ -108,8 +109,9 @@ def _others(
     }
     found = []
     for name, (words, changed) in wanted.items():
-        other = changed if changed == window else _forecast(rehearsed, plan, changed, limits, seed)
-        if isinstance(other, Forecast):
+        other = _forecast(rehearsed, plan, changed, limits, seed)
+        if isinstance(other, Forecast) and (other.phase, other.padding_ms) not in seen:
+            seen.add((other.phase, other.padding_ms))
             found.append(Alternative(name, words, other))
     return tuple(sorted(found, key=lambda one: -one.forecast.mean_at_rest))
 
@@ -138,7 +140,7 @@ def _never(
     return tuple(reasons)
 
 
-def _waits(rehearsed: Rehearsed, limits: RehearsalSettings) -> tuple[str, ...]:
+def _waits(rehearsed: Rehearsed, own: Forecast, limits: RehearsalSettings) -> tuple[str, ...]:
     """Say what is worth waiting for."""
     reasons = []
     if rehearsed.rejected > REJECTED_SHARE * rehearsed.beats:
@@ -151,6 +153,11 @@ def _waits(rehearsed: Rehearsed, limits: RehearsalSettings) -> tuple[str, ...]:
     if abs(drift) > limits.settled_drift_bpm and not fibrillating:
         way = "falls" if drift < 0 else "rises"
         reasons.append(f"the heart rate still {way} by {abs(drift):.0f} bpm in 10 s: wait, and rehearse again")
+    if own.mean_at_rest < limits.least_at_rest and rehearsed.rate_held_bpm > limits.calm_bpm and not fibrillating:
+        reasons.append(
+            f"at {rehearsed.rate_held_bpm:.0f} bpm the heart hardly rests as long as this scanner looks: let the "
+            f"patient calm down, below {limits.calm_bpm:.0f} bpm if that can be; a physician may give a beta-blocker"
+        )
     if rehearsed.ectopic > limits.most_ectopic_share * rehearsed.beats and not fibrillating:
         reasons.append(f"{rehearsed.ectopic} of {rehearsed.beats} beats were ectopic: wait for a quieter rhythm")
     return tuple(reasons)

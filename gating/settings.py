@@ -108,6 +108,8 @@ class RehearsalSettings(Section, frozen=True):
     complete_below: float = 0.50  # NO-GO
     gain_for_change: float = 0.10  # of the share at rest: what another policy must be better by
     settled_drift_bpm: float = 5.0  # per 10 s; more: the rate still falls or rises (S16: good to 5 bpm)
+    least_at_rest: float = 0.10  # share of the slabs, below which a lower rate is worth waiting for
+    calm_bpm: float = 65.0  # the rate above which a site pays twice the dose (gating.md S7)
     most_ectopic_share: float = 0.15  # of the beats in the hold
     af_above: float = 0.5  # probability
 

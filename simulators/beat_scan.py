@@ -118,6 +118,13 @@ def scan_beats(
     return _Scan(beats, motion, plan, settings, round(hold_begins_at_s * NS_PER_S)).run()
 
 
+def confirmed(number: int, true: TrueBeat) -> tuple[RPeak, Shape]:
+    """Give a true beat as the detector would confirm it, and its shape."""
+    r_at_ns = round(true.r_at_s * NS_PER_S)
+    peak = RPeak(number, "confirmed", r_at_ns, 0, 1.0, "II", r_at_ns + CONFIRMED_AFTER_NS, 1.0, armed=True)
+    return peak, WIDE if true.kind == "pvc" or true.symbol in VENTRICULAR else USUAL
+
+
 class _Scan:
     """The state of one scan between beats."""
 
@@ -176,9 +183,7 @@ class _Scan:
         if not self._holding and r_at_ns + CONFIRMED_AFTER_NS >= self._hold_began_at_ns:
             self._holding = True
             predictor.hold_breath(self._hold_began_at_ns)
-        peak = RPeak(index + 1, "confirmed", r_at_ns, 0, 1.0, "II", r_at_ns + CONFIRMED_AFTER_NS, 1.0, armed=True)
-        true = self._beats[index]
-        beat = beats.take(peak, WIDE if true.kind == "pvc" or true.symbol in VENTRICULAR else USUAL)
+        beat = beats.take(*confirmed(index + 1, self._beats[index]))
         rhythm.take(beat)
         predictor.take(beat)
         return beat

@@ -118,7 +118,7 @@ class Rehearsal:
         at_s = np.array([(beat.r_at_ns - self.began_at_ns) / NS_PER_S for beat in sinus])
         rr_ms = np.array([beat.rr_interval_ms for beat in sinus], dtype=np.float64)
         settle_s = _settle_s(at_s, rr_ms, held_s)
-        settled = at_s >= settle_s
+        settled = at_s > settle_s
         if settled.sum() < settings.least_beats:
             settled = np.arange(len(at_s)) >= len(at_s) - settings.least_beats
         line = np.polyfit(at_s[settled], rr_ms[settled], 1)

@@ -28,20 +28,21 @@ from gating.messages import (
     ExposureReport,
     Held,
     Message,
+    OperatorRequest,
     Ping,
     Pong,
     ScannerStatus,
     TriggerAnswer,
-    plan_hash,
 )
 from gating.morphology import Shapes
 from gating.prediction import Predictor
 from gating.r_peak import RPeak, RPeakDetector
+from gating.rehearsal_desk import RehearsalDesk
 from gating.rhythm import RhythmJudge
 from gating.sample_clock import BlockTimes, SampleClock
 from gating.settings import GateSettings
 from gating.status import LineHealth, Strip, beat_message, doubt_of, gate_status
-from gating.trigger import Booking, Permit, overtaken
+from gating.trigger import Booking, Permit, overtaken, why_not_armed
 from gating.units import NS_PER_S, Nanoseconds, ns_from_ms
 from gating.window import NoWindow, heart_of, place
 
@@ -68,6 +69,7 @@ class Gate:
         self._beats = Beats(settings.rhythm)
         self._rhythm = RhythmJudge(settings.rhythm)
         self._predictor = Predictor(settings.prediction)
+        self._desk = RehearsalDesk(settings)
         self._health = LineHealth()
         self._strip = Strip()
         self._times: BlockTimes | None = None
@@ -124,6 +126,8 @@ class Gate:
                 self._hold_began_at_ns = None if message.ended_at_ns is not None else message.began_at_ns
                 if self._hold_began_at_ns is not None:
                     self._predictor.hold_breath(self._hold_began_at_ns)
+            case OperatorRequest(request="rehearse"):
+                self._desk.ask(now_ns, armed=self._permit is not None)
             case TriggerAnswer() if message.accepted_at_ns is None:
                 self._settle(message.sequence, message.at_ns)
             case ExposureReport():
@@ -219,6 +223,7 @@ class Gate:
         self._good_beats = 0 if self._signal_reasons else self._good_beats + 1
         out = [beat_message(peak, self._beats, beat, now_ns), *out, rhythm]
         self._predictor.take(beat)
+        self._desk.take(beat, armed=peak.armed, af_probability=rhythm.af_probability)
         out += self._book(beat, now_ns)
         return out
 
@@ -233,13 +238,7 @@ class Gate:
             return
         leads = () if self._leads_state is None else self._leads_state.leads
         needed = frozenset(lead.lead for lead in leads if lead.trusted)
-        self._not_taken = None
-        if self.settings.key_id is not None and armed.gate_key_id != self.settings.key_id:
-            self._not_taken = "the bridge armed another gate; stop one of the two"
-        elif armed.plan_hash != plan_hash(armed.plan):
-            self._not_taken = "the plan is not what its hash says; bridge and gate differ in their version"
-        elif not needed:
-            self._not_taken = "armed before a lead could be trusted; arm again"
+        self._not_taken = why_not_armed(armed, self.settings.key_id, needed)
         if self._not_taken is not None:
             return
         self._armed_at_ns, self._needed_leads = armed.at_ns, needed
@@ -270,13 +269,11 @@ class Gate:
         """Withdraw the booked window if this R-peak comes before it has closed: its beat is over."""
         if self._booking is None or self._permit is None:
             return []
-        trigger = self._booking.trigger
-        if peak.number <= trigger.beat or peak.r_at_ns >= trigger.closes_at_ns:
+        beat, reason = self._booking.trigger.beat, self._booking.ended_by(peak.number, peak.r_at_ns)
+        if reason is None:
             return []
-        after_ms = (peak.r_at_ns - trigger.r_at_ns) / 1e6
-        reason = f"R-peak {after_ms:.0f} ms after the beat's own, before the window closed"
         self._booking = None
-        return [self._permit.cancel(trigger.beat, (reason,), now_ns)]
+        return [self._permit.cancel(beat, (reason,), now_ns)]
 
     def _lease(self, now_ns: int) -> list[Message]:
         if self._permit is None or self._inhibited or self._signal_reasons or self._times is None:
@@ -368,6 +365,8 @@ class Gate:
         elif self._inhibited and self._good_beats >= self.settings.interlocks.min_beats:
             self._inhibited = False
             self._status_due_ns = now_ns
+        plan, armed = None if self._scanner is None else self._scanner.plan, self._permit is not None
+        out += self._desk.answers(now_ns, spoilt=self._signal_reasons, plan=plan, armed=armed)
         if self._status_due_ns is None or now_ns >= self._status_due_ns:
             self._status_due_ns = now_ns + STATUS_EVERY_NS
             out.append(
@@ -396,5 +395,6 @@ class Gate:
         self._rhythm.forget()
         self._predictor.forget()
         self._shapes.forget()
+        self._desk.forget()
         self._good_beats = 0
         self._last_r_at_ns, self._last_beat, self._doubt = None, None, None

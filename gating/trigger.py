@@ -6,10 +6,10 @@ permission, so that the nonce and the rising sequence cannot be forgotten anywhe
 
 from dataclasses import dataclass
 
-from gating.messages import Armed, Cancel, Inhibit, KeepAlive, ScannerStatus, Trigger
+from gating.messages import Armed, Cancel, Inhibit, KeepAlive, ScannerStatus, Trigger, plan_hash
 from gating.prediction import Prediction
 from gating.settings import InterlockSettings, WindowSettings
-from gating.units import NS_PER_S, ns_from_ms
+from gating.units import NS_PER_S, ms_from_ns, ns_from_ms
 from gating.window import Window
 
 RESTART_NS = 5 * NS_PER_S  # a bridge's clock so far back is the clock of a host that was started anew
@@ -33,6 +33,22 @@ class Booking:
     def is_over(self, now_ns: int) -> bool:
         """Tell whether the bridge should long have reported, so that waiting on is of no use."""
         return now_ns > self.trigger.closes_at_ns + ns_from_ms(1000)
+
+    def ended_by(self, number: int, r_at_ns: int) -> str | None:
+        """Say in what way an R-peak ends the beat of this window before it has closed; None: it does not."""
+        if number <= self.trigger.beat or r_at_ns >= self.trigger.closes_at_ns:
+            return None
+        after_ms = ms_from_ns(r_at_ns - self.trigger.r_at_ns)
+        return f"R-peak {after_ms:.0f} ms after the beat's own, before the window closed"
+
+
+def why_not_armed(armed: Armed, key_id: str | None, needed: frozenset[str]) -> str | None:
+    """Say why this gate does not take an arming; `needed` names the leads that are trusted now. None: it does."""
+    if key_id is not None and armed.gate_key_id != key_id:
+        return "the bridge armed another gate; stop one of the two"
+    if armed.plan_hash != plan_hash(armed.plan):
+        return "the plan is not what its hash says; bridge and gate differ in their version"
+    return None if needed else "armed before a lead could be trusted; arm again"
 
 
 class Permit:

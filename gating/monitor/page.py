@@ -33,6 +33,7 @@ LISTEN: tuple[type[m.Message], ...] = (
     m.ScannerStatus,
     m.BreathHold,
     m.ExposureReport,
+    m.RehearsalReport,
 )
 """What the page reads; the lease and the pings are not for the eye."""
 
@@ -61,6 +62,7 @@ class PageModel:
         self._scanner_arrived_ns = 0
         self._hold: m.BreathHold | None = None
         self._hold_rate_bpm: float | None = None
+        self._rehearsal: m.RehearsalReport | None = None
         self._beats: OrderedDict[int, m.Beat] = OrderedDict()
         self._triggers: OrderedDict[tuple[str, int], m.Trigger] = OrderedDict()
         self._answers: OrderedDict[tuple[str, int], m.TriggerAnswer] = OrderedDict()
@@ -103,6 +105,8 @@ class PageModel:
                 self._scanner, self._scanner_arrived_ns = message, arrived_at_ns
             case m.BreathHold():
                 self._hear_hold(message)
+            case m.RehearsalReport():
+                self._rehearsal = message
             case m.Trigger():
                 _remember(self._triggers, (message.session, message.sequence), message)
             case m.TriggerAnswer():
@@ -122,7 +126,7 @@ class PageModel:
         if self._gate is not None and self._gate.boot != status.boot:
             self._beats.clear()
             self._delays_ns.clear()
-            self._rhythm = None
+            self._rhythm, self._rehearsal = None, None
         self._gate, self._gate_arrived_ns = status, arrived_at_ns
         self._delays_ns.append(arrived_at_ns - status.at_ns)
 
@@ -174,6 +178,7 @@ class PageModel:
             gate=self._tell_gate(now_ns),
             scanner=self._tell_scanner(now_ns),
             hold=self._tell_hold(),
+            rehearsal=self._rehearsal,
             beats=tuple(
                 PageMark(r_ms=ms_from_ns(b.r_at_ns), number=b.number, stage=b.stage, beat_kind=b.beat_kind)
                 for b in self._beats.values()

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from gating.messages import LeadStatus
+from gating.messages import LeadStatus, RehearsalReport
 
 BandState = Literal["planned", "booked", "fired", "cut", "redo", "held", "missed", "unreported"]
 
@@ -96,6 +96,7 @@ class PageState(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     gate: PageGate | None
     scanner: PageScanner | None
     hold: PageHold | None
+    rehearsal: RehearsalReport | None
     beats: tuple[PageMark, ...]
     bands: tuple[PageBand, ...]
     marks_ms: tuple[float, ...]

@@ -171,7 +171,14 @@ def test_every_kind_but_the_plan_has_one_topic_of_its_own() -> None:
         assert channel.topic.startswith(
             {"gate": "gate/", "bridge": "scanner/", "operator": "operator/"}[channel.sender]
         )
-        assert channel.permission or kind.__name__ in {"Beat", "Rhythm", "GateStatus", "EcgBlock", "Held"}
+        assert channel.permission or kind.__name__ in {
+            "Beat",
+            "Rhythm",
+            "GateStatus",
+            "EcgBlock",
+            "Held",
+            "RehearsalReport",
+        }
 
 
 def test_a_topic_names_site_and_kind(an_armed: Armed) -> None:

@@ -211,7 +211,10 @@ class Session(Exposures):
             return
         (self._ledger.resume if resume else self._ledger.start_over)()
         self._open(gate)
-        self._append("armed", resume=resume, operator=said.message.name[:80])
+        why = said.message.text
+        self._append(
+            "armed", resume=resume, operator=said.message.name[:80], override=None if why is None else why[:200]
+        )
         self._move()
 
     def _decline(self, said: Said) -> None:

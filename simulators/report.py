@@ -20,7 +20,10 @@ from gating.messages import (
     Held,
     Inhibit,
     Message,
+    OperatorRequest,
+    RehearsalReport,
     ScannerStatus,
+    Span,
     Trigger,
     TriggerAnswer,
 )
@@ -206,9 +209,44 @@ def gating_report(log: ScanLog) -> dict[str, object]:
         "refused_messages": {} if status is None else dict(status.refused),
         "beats": beat_counts(log),
         "dose": dose(log),
+        "rehearsal": rehearsal(log),
+        "overrides": [
+            {"name": one.name, "reason": one.text}
+            for one in of_kind(log, OperatorRequest)
+            if one.request == "arm" and one.text
+        ],
         "trigger_latency_ms": spread((at - trigger.sample_arrived_at_ns) / 1e6 for at, trigger in accepted if at),
         "r_to_accept_ms": spread((at - trigger.r_at_ns) / 1e6 for at, trigger in accepted if at),
     }
+
+
+def rehearsal(log: ScanLog) -> dict[str, object] | None:
+    """Put what the last rehearsal foretold beside what came; None where there was none, or it told too little."""
+    told = next((one for one in reversed(of_kind(log, RehearsalReport)) if one.forecast is not None), None)
+    if told is None or told.forecast is None:
+        return None
+    foretold, began = told.forecast, next(iter(of_kind(log, BreathHold)), None)
+    off = [beam.off_at_ns for beam in log.beams]
+    held_s = None if began is None or not off else (max(off) - began.began_at_ns) / 1e9
+    used = [exposure.beat for exposure in exposures(log)]
+    return {
+        "advice": told.advice,
+        "reasons": list(told.reasons),
+        "beats": _beside(foretold.beats, float(max(used) - min(used) + 1) if used else None),
+        "breath_hold_s": _beside(foretold.breath_hold_s, held_s),
+        "dose_msv": _beside(
+            foretold.dose_msv, sum(ms_from_ns(b.off_at_ns - b.on_at_ns) for b in log.beams) * log.plan.msv_per_ms
+        ),
+        "motion_free": {"predicted": foretold.motion_free},
+    }
+
+
+def _beside(span: Span | None, actual: float | None) -> dict[str, object]:
+    """Put a forecast beside what came, and say whether the interval of 90 % held."""
+    if span is None:
+        return {"predicted": None, "low": None, "high": None, "actual": actual, "held": None}
+    held_ = None if actual is None else span.low <= actual <= span.high
+    return {"predicted": span.median, "low": span.low, "high": span.high, "actual": actual, "held": held_}
 
 
 def beat_counts(log: ScanLog) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gating.errors import PeerError
+from gating.errors import PeerError, SettingsError
 from gating.io.keys import make_keys
 from gating.io.site import read_site
 from gating.messages import BreathHold, ExposureReport, ScannerStatus
@@ -95,6 +95,10 @@ def arm(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted scan.")] = False,
     begin_hold: Annotated[bool, typer.Option("--begin-hold", help="Begin the breath-hold at once.")] = False,
     hold_after: Annotated[float | None, typer.Option(help="Begin the breath-hold after so many seconds.")] = None,
+    override: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Arm against a rehearsal's advice; needs --name. Interlocks stay."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Arm the bridge as the operator; with a breath-hold, follow the scan to its end (exit 0 when it is complete).
@@ -102,7 +106,10 @@ def arm(
     Example: diastole arm --config site.toml --name AB --hold-after 5
     """
     wait_s = 0.0 if begin_hold else hold_after
-    raise typer.Exit(asyncio.run(_arm(config, name, resume=resume, wait_s=wait_s, as_json=as_json)))
+    if override is not None and (name == "operator" or not override.strip()):
+        raise SettingsError("An advice is overridden by a person with a reason: give --name AB --override 'why'.")
+    code = asyncio.run(_arm(config, name, resume=resume, wait_s=wait_s, override=override, as_json=as_json))
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -137,11 +144,13 @@ def check(config: Config = SITE, as_json: AsJson = False) -> None:
     raise typer.Exit(int(stops))
 
 
-async def _arm(config: Path, name: str, *, resume: bool, wait_s: float | None, as_json: bool) -> int:
+async def _arm(
+    config: Path, name: str, *, resume: bool, wait_s: float | None, override: str | None, as_json: bool
+) -> int:
     """Arm, tell plan and dose, begin the breath-hold if asked to, and follow the scan; gives the exit code."""
     from gating.io.operator import Declined, Operator, dose_sentence, plan_sentence
 
-    async with Operator(read_site(config), name=name) as operator:
+    async with Operator(read_site(config), name=name, override=override) as operator:
         armed = await operator.arm(resume=resume)
         if isinstance(armed, Declined):
             return _tell_declined(armed.reasons, f"Not armed: {armed.text}.", as_json=as_json)

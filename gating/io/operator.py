@@ -96,6 +96,8 @@ class Operator:
         The site file, read.
     name
         The person's name or initials, for the bridge's audit.
+    override
+        Why this person arms against the advice of a rehearsal; for the audit, the gate's journal and the report.
     also
         Further kinds to listen to.
     heard
@@ -107,6 +109,7 @@ class Operator:
         site: SiteSettings,
         *,
         name: str = "operator",
+        override: str | None = None,
         also: tuple[type[Message], ...] = (),
         heard: Callable[[Message], None] = lambda _: None,
     ) -> None:
@@ -115,7 +118,7 @@ class Operator:
         self.armed: Armed | None = None
         self.hold: BreathHold | None = None
         self.refused: dict[str, int] = {}
-        self._name = name
+        self._name, self._override = name, override
         self._heard = heard
         self._link = ""
         self._spent: str | None = None
@@ -225,7 +228,13 @@ class Operator:
         self._unread.clear()
         self._spent = before.challenge if request != "disarm" else self._spent
         await self._bus.publish(
-            OperatorRequest(request=request, name=self._name, plan_hash=before.plan_hash, challenge=before.challenge)
+            OperatorRequest(
+                request=request,
+                name=self._name,
+                plan_hash=before.plan_hash,
+                challenge=before.challenge,
+                text=self._override if request in ("arm", "resume") else None,
+            )
         )
         await self._until(lambda: granted() or self._declined(before) != (), seconds)
         if granted():

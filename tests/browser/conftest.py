@@ -89,6 +89,28 @@ class Story:
             self.say(self.gate_status(now_ns))
             self.say(self.scanner_status(now_ns))
 
+    def rehearse(self, now_ns: int) -> None:
+        """Answer as a gate would, after 3 s instead of 18."""
+        until_ns = now_ns + 3000 * MS
+        self.say(m.RehearsalReport(at_ns=now_ns, running_until_ns=until_ns))
+        seven = m.Span(median=7.0, low=7.0, high=8.0)
+        answer = m.RehearsalReport(
+            at_ns=until_ns, advice="go",
+            reasons=("7 beats in a breath-hold of 11 s (10 to 12)", "97 % of the slabs at rest"),
+            held_s=18.0, rate_before_bpm=64.0, rate_held_bpm=60.0, settle_s=3.0, drift_bpm_per_10_s=-1.2,
+            spread_ms=12.0, beats=18, ectopic=1, rejected=0,
+            forecast=m.Forecast(
+                policy="least_blur_dose", phase="diastole", draws=1000, complete=1.0, motion_free=0.94,
+                rate_bpm=m.Span(median=60.0, low=58.0, high=62.0),
+                rate_spread_bpm=m.Span(median=1.0, low=0.5, high=1.6),
+                beats=seven, breath_hold_s=m.Span(median=10.8, low=10.1, high=12.4),
+                at_rest=m.Span(median=1.0, low=0.75, high=1.0), mean_at_rest=0.97,
+                rejected=m.Span(median=0.0, low=0.0, high=1.0), dose_msv=m.Span(median=0.9, low=0.9, high=0.95),
+                padding_ms=0.0,
+            ),
+        )  # fmt: skip
+        self.todo.append((until_ns, lambda: answer))
+
     def r_ns(self, beat: int) -> int:
         """Tell when a beat's R is."""
         return self.origin_ns + round(beat * self.rr_ms * MS)
@@ -237,6 +259,8 @@ def stage(make_status: Callable[..., m.ScannerStatus]) -> Iterator[Stage]:
         if story.broker_gone:
             raise PeerError("No connection to the MQTT broker, so nothing was sent; is it running?")
         story.sent.append(request)
+        if request.request == "rehearse":
+            story.rehearse(time.monotonic_ns())
 
     async def tell() -> None:
         """Tell the story as time goes on."""

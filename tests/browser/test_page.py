@@ -215,6 +215,47 @@ def test_keys(page: Page, stage: StageLike) -> None:
         assert request == stage.story.sent[-1].request
 
 
+def test_a_rehearsal_from_the_wish_to_the_advice(page: Page, stage: StageLike) -> None:
+    """R: breathe in, then the wish goes out; hold with the seconds left; breathe; then figures and one advice."""
+    page.goto(stage.address)
+    expect(page.locator("#word")).to_have_text("GO")
+    page.keyboard.press("r")
+    expect(page.locator("#coach-word")).to_have_text("Breathe in")
+    assert [] == stage.story.sent
+    expect(page.locator("#coach-word")).to_have_text("Hold your breath")
+    assert ["rehearse"] == [request.request for request in stage.story.sent]
+    expect(page.locator("#coach-detail")).to_have_text("2 s left, rehearsal")
+    expect(page.locator("#coach-word")).to_have_text("Breathe")
+    page.keyboard.press("b")
+    expect(page.locator("#rehearsal-word")).to_have_text("GO")
+    expect(page.locator("#rehearsal-reason")).to_contain_text("7 beats in a breath-hold of 11 s")
+    told = {"#told-held": "60", "#told-beats": "7 (7 to 8)", "#told-hold": "11 (10 to 12) s", "#told-free": "94 %"}
+    for where, text in told.items():
+        expect(page.locator(where)).to_have_text(text)
+    expect(page.locator("#check-hold")).to_have_text("Can hold the breath for 13 s")
+    expect(page.locator("#checked")).to_have_text("0 of 8")
+    page.locator("#checks label").first.click()
+    expect(page.locator("#checked")).to_have_text("1 of 8")
+    page.locator("#before-close").click()
+    expect(page.locator("#coach")).to_be_hidden(timeout=15_000)
+
+
+def test_the_patient_sees_one_word(page: Page, stage: StageLike) -> None:
+    """P fills the screen with what to do, in the scan's own hold too; P again gives the page back."""
+    page.goto(stage.address)
+    expect(page.locator("#word")).to_have_text("GO")
+    page.keyboard.press("p")
+    expect(page.locator("#coach-word")).to_have_text("Breathe calmly")
+    box = page.locator("#coach").bounding_box()
+    assert box is not None
+    assert (DESK["width"], DESK["height"]) == (box["width"], box["height"])
+    stage.story.armed = stage.story.scanning = True
+    expect(page.locator("#coach-word")).to_have_text("Hold your breath")
+    expect(page.locator("#coach-detail")).to_contain_text("s left")
+    page.keyboard.press("p")
+    expect(page.locator("#hr")).to_be_visible()
+
+
 def test_a_request_that_did_not_go_is_told(page: Page, stage: StageLike) -> None:
     """A hold that the broker did not take is not silently lost."""
     page.goto(stage.address)
@@ -236,6 +277,20 @@ def test_pictures(page: Page, stage: StageLike, size: ViewportSize, name: str) -
     page.wait_for_timeout(6000)
     page.screenshot(path=folder / f"{name}-waiting.png")
     story.learning = False
+    page.locator("#rehearse").click()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=folder / f"{name}-breathe-in.png")
+    page.wait_for_timeout(3000)
+    page.screenshot(path=folder / f"{name}-rehearsing.png")
+    page.wait_for_timeout(2500)
+    page.locator("#prepare").click()
+    page.wait_for_timeout(600)
+    page.screenshot(path=folder / f"{name}-rehearsed.png")
+    page.locator("#before-close").click()
+    page.locator("#patient").click()
+    page.wait_for_timeout(600)
+    page.screenshot(path=folder / f"{name}-patient.png")
+    page.locator("#patient").click()
     story.armed = story.scanning = True
     page.wait_for_timeout(7600)
     page.screenshot(path=folder / f"{name}-scanning.png")

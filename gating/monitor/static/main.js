@@ -4,6 +4,7 @@ import { GateClock } from "./clock.js";
 import { judge } from "./judge.js";
 import { Link } from "./link.js";
 import { showPanels } from "./panels.js";
+import { countChecks, showRehearsal, startRehearsal, togglePatient } from "./rehearsal.js";
 import { Sweep } from "./sweep.js";
 import { decodeStrip, Traces } from "./traces.js";
 
@@ -95,6 +96,7 @@ function frame() {
   if (now - panelsAt > PANELS_EVERY_MS) {
     panelsAt = now;
     showPanels(seen.state, view, clock.known ? clock.at(now) : 0);
+    showRehearsal(seen.state, view, clock.known ? clock.at(now) : 0);
     showOverlay(view, now);
   }
   measured.frames += 1;
@@ -123,6 +125,7 @@ setInterval(() => {
   if (now - panelsAt < 500) return;
   const view = currentView(now);
   showPanels(seen.state, view, clock.known ? clock.at(now) : 0);
+  showRehearsal(seen.state, view, clock.known ? clock.at(now) : 0);
   showOverlay(view, now);
 }, 500);
 
@@ -212,18 +215,28 @@ function say(words) {
   quiet = setTimeout(() => ($("answer").textContent = ""), 4000);
 }
 
+function rehearse() {
+  $("before").close(); // the coach stands on the strip
+  startRehearsal(seen.state, () => request("rehearse"));
+}
+
+function before() {
+  $("before").showModal();
+}
+
 function request(name) {
   if (!link.request(name)) say(`${name} not sent: no connection to the monitor`);
 }
 
 const KEYS = {
-  f: freeze, s: nextSpeed, m: () => request("mark"), h: () => request("hold"), r: () => request("rehearse"),
+  f: freeze, s: nextSpeed, m: () => request("mark"), h: () => request("hold"), r: rehearse, b: before, p: togglePatient,
   "+": () => stepGain(1), "=": () => stepGain(1), "-": () => stepGain(-1),
   1: () => pickLead(0), 2: () => pickLead(1), 3: () => pickLead(2),
 };
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || $("calibration").open) return;
+  if ($("before").open && event.key.toLowerCase() !== "r") return;
   const action = KEYS[event.key.toLowerCase()];
   if (!action) return;
   event.preventDefault();
@@ -234,7 +247,14 @@ $("freeze").onclick = freeze;
 $("speed").onclick = nextSpeed;
 $("gain-up").onclick = () => stepGain(1);
 $("gain-down").onclick = () => stepGain(-1);
-for (const name of ["mark", "hold", "rehearse"]) $(name).onclick = () => request(name);
+for (const name of ["mark", "hold"]) $(name).onclick = () => request(name);
+$("rehearse").onclick = rehearse;
+$("patient").onclick = togglePatient;
+$("prepare").onclick = before;
+$("before-rehearse").onclick = rehearse;
+$("before-close").onclick = () => $("before").close();
+for (const box of document.querySelectorAll("#checks input")) box.onchange = countChecks;
+countChecks();
 $("calibrate").onclick = () => $("calibration").showModal();
 $("calibration-done").onclick = () => $("calibration").close();
 $("calibration-reset").onclick = () => setPxPerMm(CSS_PX_PER_MM);

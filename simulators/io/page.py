@@ -12,6 +12,8 @@ def appendix(report: Mapping[str, object]) -> str:
         "<section><style>h3 { font-size: 13px; margin: 14px 0 4px; }</style><h2>Gating (simulated scan)</h2>",
         _verdict(report),
         _score(report),
+        _rehearsal(_map(report.get("rehearsal"))),
+        _overrides(_rows(report.get("overrides"))),
         _exposures(_rows(report["exposures"])),
         _held(_rows(report["held"])),
         _dose(_map(report["dose"])),
@@ -71,6 +73,34 @@ def _score(report: Mapping[str, object]) -> str:
     ]
     error = _number(report["score_error_percent"], 1, sign=True)
     return f"<h3>Score beside the truth</h3>{_table(head, rows)}<p>Error by motion: {error} %.</p>"
+
+
+def _rehearsal(told: Mapping[str, object]) -> str:
+    """Put what a rehearsal foretold beside what came."""
+    if not told:
+        return ""
+    cells = []
+    for name, key, digits in (
+        ("beats", "beats", 0),
+        ("breath-hold, s", "breath_hold_s", 1),
+        ("dose, mSv", "dose_msv", 2),
+    ):
+        one = _map(told.get(key))
+        low, high = _number(one.get("low"), digits), _number(one.get("high"), digits)
+        held = {True: "yes", False: "no"}.get(one.get("held") is True) if one.get("held") is not None else "–"
+        figures = (_number(one.get("predicted"), digits), f"{low} to {high}", _number(one.get("actual"), digits))
+        cells.append([name, *figures, str(held)])
+    advice = f"{str(told.get('advice')).upper()}: {_words(told.get('reasons'))}"
+    table = _table(["", "foretold", "90 %", "came", "held"], cells)
+    return f"<h3>Rehearsal beside the scan</h3><p>{escape(advice)}</p>{table}"
+
+
+def _overrides(rows: Sequence[Mapping[str, object]]) -> str:
+    """Name who armed against an advice, and why."""
+    if not rows:
+        return ""
+    cells = [[str(row["name"]), str(row["reason"])] for row in rows]
+    return f"<h3>Armed against the advice</h3>{_table(['by', 'because'], cells)}"
 
 
 def _exposures(rows: Sequence[Mapping[str, object]]) -> str:

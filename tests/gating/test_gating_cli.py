@@ -188,3 +188,12 @@ def test_the_gate_runs_until_told_and_its_journal_replays_to_the_same_messages(
     assert head.settings.simulated and head.settings.boot in journal.name
     pairs = list(replay(journal))
     assert [recorded for recorded, _ in pairs] == [replayed for _, replayed in pairs]
+
+
+@pytest.mark.parametrize("arguments", [("--override", "why"), ("--name", "AB", "--override", " ")])
+def test_an_advice_is_overridden_by_a_person_with_a_reason(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a name, or without a reason, nothing is armed."""
+    assert 2 == main(["arm", *arguments])
+    assert "by a person with a reason: give --name AB --override 'why'" in capsys.readouterr().err

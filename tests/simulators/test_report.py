@@ -9,9 +9,13 @@ from gating.messages import (
     AcquisitionPlan,
     Cancel,
     ExposureReport,
+    Forecast,
     Held,
     Message,
+    OperatorRequest,
+    RehearsalReport,
     ScannerStatus,
+    Span,
     Trigger,
     TriggerAnswer,
     plan_hash,
@@ -149,6 +153,47 @@ def test_latency_counts_from_the_confirming_sample(log: ScanLog) -> None:
     report = gating_report(log)
     assert {"n": 4, "median": 4.0, "max": 4.0} == report["trigger_latency_ms"]
     assert {"n": 4, "median": 84.0, "max": 84.0} == report["r_to_accept_ms"]
+
+
+def test_a_rehearsal_stands_beside_the_scan(log: ScanLog) -> None:
+    """Six beats came where 7 (5 to 9) were foretold; the dose was less than foretold; who overrode it, and why."""
+    forecast = Forecast(
+        policy="least_blur_dose",
+        phase="diastole",
+        draws=1000,
+        complete=0.9,
+        motion_free=0.5,
+        rate_bpm=Span(median=60.0, low=58.0, high=62.0),
+        rate_spread_bpm=Span(median=1.0, low=0.5, high=1.5),
+        beats=Span(median=7.0, low=5.0, high=9.0),
+        breath_hold_s=Span(median=11.0, low=10.0, high=12.0),
+        at_rest=Span(median=1.0, low=0.5, high=1.0),
+        mean_at_rest=0.9,
+        rejected=Span(median=0.0, low=0.0, high=1.0),
+        dose_msv=Span(median=0.9, low=0.85, high=0.95),
+        padding_ms=0.0,
+    )
+    told = RehearsalReport(at_ns=0, advice="wait", reasons=("three were ectopic",), forecast=forecast)
+    arm = OperatorRequest(request="arm", name="AB", text="the patient <cannot> wait")
+    report = gating_report(ScanLog(log.plan, ((0, told), (1, arm), *log.heard), log.beats, log.beams))
+    rehearsed = report["rehearsal"]
+    assert isinstance(rehearsed, dict)
+    assert {"predicted": 7.0, "low": 5.0, "high": 9.0, "actual": 6.0, "held": True} == rehearsed["beats"]
+    assert rehearsed["dose_msv"]["actual"] == pytest.approx(392.0 * log.plan.msv_per_ms)
+    assert rehearsed["dose_msv"]["held"] is False
+    assert [{"name": "AB", "reason": "the patient <cannot> wait"}] == report["overrides"]
+    none = dict.fromkeys(("total", "LM", "LAD", "LCX", "RCA"))
+    extra = {"scenario": "s", "seed": 1, "agatston": none, "truth": {"agatston_frozen": none}}
+    page = appendix({**report, **extra, "score_error_percent": None})
+    assert "Rehearsal beside the scan" in page
+    assert "<td>5 to 9</td><td>6</td><td>yes</td>" in page
+    assert "the patient &lt;cannot&gt; wait" in page
+
+
+def test_without_a_rehearsal_nothing_is_said_of_one(log: ScanLog) -> None:
+    """No figures, no heading."""
+    report = gating_report(log)
+    assert (None, []) == (report["rehearsal"], report["overrides"])
 
 
 def test_the_page_escapes_what_it_shows(log: ScanLog) -> None:

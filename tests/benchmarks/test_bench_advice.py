@@ -23,11 +23,10 @@ from scanner_bridge.settings import PlanSettings
 from simulators.beat_scan import BeatScan, scan_beats
 from simulators.comparison import scenario_cases
 from simulators.rehearse import rehearse
-from simulators.scenario import Respiration, RhythmStory, Scenario
 from tests.benchmarks.limits import Limit, at_least, at_most, hold, number, table
+from tests.benchmarks.patients import ANOTHER_HOLD, drawn_patient
 
 PATIENTS, DRAWS = 500, 1000
-ANOTHER_HOLD = 100_000  # added to the seed: the same patient, another breath-hold
 PLANS = {
     "two sources, rotation 250 ms": PlanSettings(sources=2, rotation_ms=250.0, tube_current_ma=200.0),
     "one source, rotation 280 ms": PlanSettings(),
@@ -50,25 +49,11 @@ class Pair:
         return sum(one.at_rest for one in self.scan.whole) / len(self.scan.plan.table_mm)
 
 
-def _patient(seed: int) -> Scenario:
-    draw_ = np.random.default_rng([seed, 77]).uniform
-    af = draw_() < 0.1
-    rate = 80.0 if af else float(draw_(50, 90))
-    pvc = float(draw_(5, 15)) if draw_() < 0.25 and not af else None
-    rhythm = RhythmStory(kind="af" if af else "sinus", rate_bpm=rate, pvc_every_beats=pvc, noise_ms=float(draw_(3, 15)))
-    breathing = Respiration(
-        rate_per_min=float(draw_(10, 16)),
-        rsa_bpm=0.0 if af else float(draw_(2, 18)),
-        hold_rate_change_bpm=float(draw_(-10, -2)),
-    )
-    return Scenario(name=str(seed), story="drawn", rhythm=rhythm, respiration=breathing)
-
-
 def _pairs(plan: AcquisitionPlan) -> tuple[list[Pair], int]:
     """Rehearse and scan all patients; gives the pairs, and how many rehearsals told too little."""
     settings, pairs, nothing = GateSettings(), [], 0
     for seed in range(PATIENTS):
-        patient = _patient(seed)
+        patient = drawn_patient(seed)
         found = rehearse(scenario_cases(patient, (seed,))[0], settings)
         if isinstance(found, NotRehearsed):
             nothing += 1

@@ -15,10 +15,13 @@ from gating.io.records import read_record
 from gating.prediction import COVERAGES, Predictor
 from gating.r_peak import RPeak
 from gating.settings import PredictionSettings, RhythmSettings
+from simulators.beat_scan import confirmed
+from simulators.comparison import scenario_cases
 from simulators.heart import true_beats
 from simulators.io.scenarios import load_scenario
 from simulators.scenario import reseeded
 from tests.benchmarks.limits import Limit, at_least, at_most, hold, number, table
+from tests.benchmarks.patients import ANOTHER_HOLD, drawn_patient
 from tests.system.recorded import FIBRILLATING
 
 Floats = NDArray[np.float64]
@@ -28,6 +31,8 @@ SCENARIO_S, SEED = 900.0, 3
 LEARNING = 10
 LONGEST_MS = 3000.0  # beyond it a record has a gap, not an interval
 RIDGE = 1e-3
+HELD_PATIENTS, HELD_FROM_S, HELD_UNTIL_S = 150, 4.0, 20.0
+HELD_GROUPS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 99))
 
 
 def _last(past: Floats) -> float:
@@ -135,3 +140,52 @@ def test_prediction_beside_peers(recorded_ecg: Path) -> None:
     stated = (f"{100 * coverage:.0f} %" for coverage in COVERAGES)
     table("Held by the stated interval, %", ("heart", *stated, "width at 95 %, ms"), held_of)
     hold(limits)
+
+
+def _in_holds() -> Floats:
+    """Give of each sinus interval of a hold: its place in it, our error, our half widths; [interval, 2 + coverage]."""
+    rows = []
+    for seed in range(HELD_PATIENTS):
+        patient = drawn_patient(seed)
+        if patient.rhythm.kind == "af":
+            continue
+        case = scenario_cases(patient, (seed + ANOTHER_HOLD,))[0]
+        beats, predictor, place, told = Beats(RhythmSettings()), Predictor(PredictionSettings()), 0, False
+        for number_, true in enumerate(case.beats):
+            since_s = true.r_at_s - case.hold_begins_at_s
+            if since_s > HELD_UNTIL_S:
+                break
+            if since_s >= 0.0 and not told:
+                predictor.hold_breath(round(1e9 * case.hold_begins_at_s))
+                told = True
+            beat, foretold = beats.take(*confirmed(number_, true)), predictor.next_rr()
+            usable = not beat.ectopic and not beat.follows_premature and beat.rr_interval_ms is not None
+            if since_s > HELD_FROM_S and foretold is not None and usable:
+                place += 1
+                rows.append((place, abs((beat.rr_interval_ms or 0.0) - foretold.rr_ms), *foretold.half_widths_ms))
+            predictor.take(beat)
+    return np.array(rows)
+
+
+def test_prediction_in_a_breath_hold() -> None:
+    """Of the intervals from the fourth second of a hold on, 93 to 98 % lie within what is stated at 95 %."""
+    rows = _in_holds()
+    held = rows[:, 1, None] <= rows[:, 2:]
+    at = COVERAGES.index(0.95)
+    table(
+        "In the breath-hold: intervals of drawn patients without fibrillation, by their place from 4 s on",
+        ("interval", "n", "MAE, ms", *(f"{100 * c:.0f} % held" for c in COVERAGES), "half width at 95 %, ms"),
+        [
+            (
+                f"{first}" if first == last else f"{first} to {last}" if last < 99 else f"{first} and later",
+                int(m.sum()),
+                number(float(rows[m, 1].mean())),
+                *(number(100.0 * float(one)) for one in held[m].mean(axis=0)),
+                number(float(np.median(rows[m, 2 + at]))),
+            )
+            for first, last in (*HELD_GROUPS, (1, 99))
+            for m in [(rows[:, 0] >= first) & (rows[:, 0] <= last)]
+        ],
+    )
+    share = 100.0 * float(held[:, at].mean())
+    hold([at_least("held at 95 %", 93.0, share), at_most("held at 95 %", 98.0, share)])

@@ -16,9 +16,10 @@ from collections import deque
 
 from gating.beats import Beats, ClassifiedBeat
 from gating.disturbance import Disturbances
+from gating.fast_wave import FastWaves
 from gating.frontends import FRONTENDS
 from gating.frontends.frontend import SampleBlock
-from gating.interlocks import NO_FIXED_RATE, BookingView, SignalView, booking_vetoes, signal_vetoes
+from gating.interlocks import BookingView, SignalView, booking_vetoes, signal_vetoes, standing_vetoes
 from gating.judge import Judge
 from gating.leads import Leads, LeadsState
 from gating.messages import (
@@ -64,6 +65,7 @@ class Gate:
         self._detector: RPeakDetector | None = None
         self._disturbances: Disturbances | None = None
         self._shapes = Shapes(len(frontend.declaration.leads), frontend.declaration.rate_hz)
+        self._fast_waves = FastWaves()
         self._doubt: str | None = None  # why the last beat may not arm
         self._detector_shape: tuple[tuple[str, ...], float] | None = None
         self._beats = Beats(settings.rhythm)
@@ -189,6 +191,7 @@ class Gate:
         if self._disturbances is not None:
             self._disturbances.take(block.microvolts)
         self._shapes.take(block.microvolts, self._times)
+        self._fast_waves.take(block.microvolts, block.rate_hz, self._leads_state.mask)
         peaks = detector.take(block.microvolts, self._leads_state.mask, self._times)
         self._judge_signal(now_ns)
         out: list[Message] = []
@@ -245,12 +248,6 @@ class Gate:
         self._permit = Permit(armed, self._sequence)
         self._booking, self._session_phase, self._hold_began_at_ns = None, None, None
         self._inhibited = False
-
-    def _standing_reasons(self) -> tuple[str, ...]:
-        """List what keeps this gate from ever gating as it is set up, for the page."""
-        if not self._declaration.rate_exact:
-            return (NO_FIXED_RATE,)
-        return () if self._not_taken is None else (self._not_taken,)
 
     def _disarm(self) -> None:
         if self._permit is not None:
@@ -348,6 +345,7 @@ class Gate:
             last_r_at_ns=self._last_r_at_ns,
             running_rr_ms=self._beats.running_rr_ms(),
             rhythm=self._rhythm,
+            fast_wave=self._fast_waves.seen,
             lost_reason=self._lost_reason,
         )
         self._signal_reasons = signal_vetoes(view, self.settings.interlocks, self.settings.sample_clock)
@@ -369,6 +367,7 @@ class Gate:
         out += self._desk.answers(now_ns, spoilt=self._signal_reasons, plan=plan, armed=armed)
         if self._status_due_ns is None or now_ns >= self._status_due_ns:
             self._status_due_ns = now_ns + STATUS_EVERY_NS
+            standing = standing_vetoes(self._declaration.rate_exact, self._not_taken)
             out.append(
                 gate_status(
                     self.settings,
@@ -376,7 +375,7 @@ class Gate:
                     patient_safe=self._declaration.patient_safe,
                     times=self._times,
                     leads=self._leads_state,
-                    signal_reasons=self._signal_reasons or self._standing_reasons(),
+                    signal_reasons=self._signal_reasons or standing,
                     rhythm=self._rhythm.now(now_ns),
                     last_beat=self._last_beat,
                     best_lead=None if self._detector is None else self._detector.best_lead,
@@ -395,6 +394,7 @@ class Gate:
         self._rhythm.forget()
         self._predictor.forget()
         self._shapes.forget()
+        self._fast_waves.forget()
         self._desk.forget()
         self._good_beats = 0
         self._last_r_at_ns, self._last_beat, self._doubt = None, None, None

@@ -32,6 +32,7 @@ class SignalView:
     last_r_at_ns: int | None
     running_rr_ms: float | None
     rhythm: RhythmJudge
+    fast_wave: str | None  # ventricular tachycardia or flutter, in words
     lost_reason: str | None  # the line, the journal or the clock failed
 
 
@@ -85,7 +86,16 @@ def _beat_vetoes(view: SignalView, settings: InterlockSettings) -> list[str]:
             reasons.append(f"no R-peak for {since_s:.1f} s")
     if view.rhythm.too_fast():
         reasons.append("heart rate too fast to gate")
+    if view.fast_wave is not None:
+        reasons.append(view.fast_wave)
     return reasons
+
+
+def standing_vetoes(rate_exact: bool, not_taken: str | None) -> tuple[str, ...]:
+    """List what keeps a gate from ever gating as it is set up: its box, or the arming it did not take."""
+    if not rate_exact:
+        return (NO_FIXED_RATE,)
+    return () if not_taken is None else (not_taken,)
 
 
 @dataclass(frozen=True, slots=True)

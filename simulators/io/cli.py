@@ -18,6 +18,8 @@ from simulators.ecg_box import EcgBox, patient_source
 from simulators.heart import TrueBeat, true_beats
 from simulators.io.pty import Ended, serve
 from simulators.io.scenarios import load_scenario, scenario_names
+from simulators.io.waveforms import write_csv
+from simulators.meter_tests import NAMES, meter_test
 from simulators.scenario import Box, Scanner, reseeded
 from simulators.stage import stream
 
@@ -153,6 +155,23 @@ def gantry(
             await task
 
     asyncio.run(run())
+
+
+@simulate.command(epilog="Example: diastole simulate waveform 3a 3a.csv, then diastole replay 3a.csv")
+def waveform(
+    name: Annotated[str, typer.Argument(help="; ".join(f"{name}: {text}" for name, text in NAMES.items()))],
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Where to write it: times, lead II, and the beats.")],
+    rate_hz: Annotated[float, typer.Option("--rate", metavar="HZ", min=100.0, max=2000.0)] = 500.0,
+    size: Annotated[
+        float, typer.Option(min=0.1, max=4.0, help="Of 4a, 4b: times their size; of tall-t: height of the T in mV.")
+    ] = 1.0,
+) -> None:
+    """Write a waveform by which heart-rate meters are tested (IEC 60601-2-27, EC13), for a bench or for `replay`."""
+    if name not in NAMES:
+        raise SettingsError(f"There is no waveform {name!r}; take one of: {', '.join(NAMES)}.")
+    test = meter_test(name, rate_hz, size)
+    write_csv(file, test, rate_hz)
+    _say(f"{file}: {NAMES[name]}; {len(test.qrs_at_s)} beats, and what is tested begins at {test.begins_s:.2f} s.")
 
 
 @simulate.command(epilog="Example: diastole simulate study --scenario pvc --seed 7 --out out/pvc")

@@ -51,6 +51,7 @@ GOOD = SignalView(
     last_r_at_ns=NOW_NS - NS_PER_S,
     running_rr_ms=1000.0,
     rhythm=RhythmJudge(RhythmSettings()),
+    fast_wave=None,
     lost_reason=None,
 )
 
@@ -70,6 +71,7 @@ SIGNAL_CASES = {
     "damage": (replace(GOOD, crc_share=0.05), "5 % of the frames are damaged: check baud rate and cable"),
     "wrong rate": (replace(GOOD, times=_times(drift_ppm=20_000.0)), "the box's rate is +2.0 % off what it declares"),
     "learning": (replace(GOOD, learned=False), "learning the QRS"),
+    "a fast wave": (replace(GOOD, fast_wave="a fast wave of 206 per minute"), "a fast wave of 206 per minute"),
     "standstill": (replace(GOOD, last_r_at_ns=NOW_NS - 2500 * NS_PER_MS), "no R-peak for 2.5 s"),
 }
 

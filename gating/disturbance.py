@@ -122,6 +122,10 @@ class Disturbances:
         all_now = self.all_now(lead)
         return all_now[0] if all_now else None
 
+    def paced(self) -> bool:
+        """Tell whether a pacer's spikes are seen on any lead."""
+        return self._spikes is not None and self._spikes.any_now()
+
     def all_now(self, lead: int) -> tuple[Disturbance, ...]:
         """Give all that disturbs a lead now, the worst first; a pacer is always told first."""
         spikes = self._spikes.now(lead) if self._spikes is not None else None
@@ -308,6 +312,10 @@ class _Spikes:
         if found and at - found[-1][0] < SPIKE_ONE_S * self._rate_hz:
             at, height_uv = found[-1][0], max(found.pop()[1], height_uv)
         found.append((at, height_uv))
+
+    def any_now(self) -> bool:
+        """Tell whether spikes repeat on any lead."""
+        return any(found and self.now(lead) is not None for lead, found in enumerate(self._found))
 
     def now(self, lead: int) -> Disturbance | None:
         """Tell of spikes that repeat, and have not ended."""

@@ -222,7 +222,7 @@ class Gate:
         beat = self._beats.take(peak, self._shapes.compare(peak.r_at_ns, mask))
         self._last_r_at_ns, self._last_beat = peak.r_at_ns, beat
         self._doubt = doubt_of(peak, self._leads_state, self._disturbances)
-        rhythm = self._rhythm.take(beat)
+        rhythm = self._rhythm.take(beat, paced=self._disturbances is not None and self._disturbances.paced())
         self._good_beats = 0 if self._signal_reasons else self._good_beats + 1
         out = [beat_message(peak, self._beats, beat, now_ns), *out, rhythm]
         self._predictor.take(beat)

@@ -82,6 +82,7 @@ class Rhythm(Message, frozen=True):
     ventricular: int = 0  # in the last 10 beats
     pattern: EctopicPattern = "none"
     pause: bool = False  # the last interval
+    paced: bool = False  # a pacemaker's spikes at several of the last ten beats
     af_probability: float | None = None  # 0..1: irregularly irregular; None: too few intervals
 
 

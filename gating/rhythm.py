@@ -29,6 +29,7 @@ from gating.settings import RhythmSettings
 _MIN_INTERVALS = 4
 _MIN_DIFFERENCES = 6
 _ECTOPY_BEATS = 10
+_PACED_BEATS = 4
 _TREND_S = 10.0
 _AVERAGED, _AGREEING = 4, 3
 _AGREE, _ANOTHER = 0.05, 0.15  # three intervals agree within; and differ from those before by more than
@@ -48,26 +49,30 @@ class RhythmJudge:
     def __init__(self, settings: RhythmSettings) -> None:
         self._settings = settings
         self._beats: deque[ClassifiedBeat] = deque(maxlen=max(settings.irregular_beats, _ECTOPY_BEATS) + 1)
-        self._irregular = False
+        self._paced: deque[bool] = deque(maxlen=_ECTOPY_BEATS)
+        self._irregular = self._variable = False
 
-    def take(self, beat: ClassifiedBeat) -> Rhythm:
-        """Take one beat and say what the rhythm is now."""
+    def take(self, beat: ClassifiedBeat, *, paced: bool = False) -> Rhythm:
+        """Take one beat, and whether a pacer's spikes are seen at it, and say what the rhythm is now."""
         self._beats.append(beat)
+        self._paced.append(paced)
         limit = self._settings.regular_below if self._irregular else self._settings.irregular_above
         self._irregular = (self.irregularity() or 0.0) > limit
+        spread_ms = self._settings.steady_again_sd_ms if self._variable else self._settings.steady_sd_ms
+        self._variable = float(np.std(self._last_sinus() or [0.0])) > spread_ms
         return self.now(beat.r_at_ns)
 
     def forget(self) -> None:
         """Start anew after a gap in the signal."""
         self._beats.clear()
-        self._irregular = False
+        self._paced.clear()
+        self._irregular = self._variable = False
 
     def now(self, at_ns: int) -> Rhythm:
         """Say what the rhythm is."""
         intervals = self._intervals()[-self._settings.beats :]
-        sinus = self._sinus()
         enough = len(intervals) >= _MIN_INTERVALS
-        steadiness = self._steadiness(sinus) if enough else "unknown"
+        steadiness = self._steadiness() if enough else "unknown"
         advice, reasons = self._advice(steadiness)
         mean_rr = fmean(intervals) if enough else None
         irregularity = self.irregularity()
@@ -86,6 +91,7 @@ class RhythmJudge:
             ventricular=self._count("ventricular"),
             pattern=self._pattern(),
             pause=self.pause(),
+            paced=self.paced(),
             af_probability=None if irregularity is None else _af_probability(irregularity),
             advice=advice,
             reasons=reasons,
@@ -102,6 +108,10 @@ class RhythmJudge:
         if len(intervals) < _MIN_INTERVALS:
             return False
         return intervals[-1] > self._settings.pause_above * median(intervals)
+
+    def paced(self) -> bool:
+        """Tell whether a pacer's spikes were seen at several of the last ten beats."""
+        return sum(self._paced) >= _PACED_BEATS
 
     def irregularity(self) -> float | None:
         """Give the median |successive difference| over the median RR, without other shapes' doing; None: too few."""
@@ -124,13 +134,14 @@ class RhythmJudge:
     def _intervals(self) -> list[float]:
         return [beat.rr_interval_ms for beat in self._beats if beat.rr_interval_ms is not None]
 
-    def _sinus(self) -> list[float]:
-        """List the intervals that no ectopic beat begins or ends."""
-        return [
+    def _last_sinus(self) -> list[float]:
+        """List the last intervals that no ectopic beat begins or ends."""
+        sinus = [
             beat.rr_interval_ms
             for beat in self._beats
             if beat.rr_interval_ms is not None and not beat.ectopic and not beat.follows_premature
         ]
+        return sinus[-self._settings.beats :]
 
     def _count(self, *kinds: str) -> int:
         return sum(beat.beat_kind in kinds for beat in list(self._beats)[-_ECTOPY_BEATS:])
@@ -175,13 +186,10 @@ class RhythmJudge:
 
     # --- words -----------------------------------------------------------------------------------------------------
 
-    def _steadiness(self, sinus: list[float]) -> Steadiness:
+    def _steadiness(self) -> Steadiness:
         if self._irregular:
             return "irregular"
-        last = sinus[-self._settings.beats :]
-        if len(last) < _MIN_INTERVALS:
-            return "variable"
-        return "steady" if np.std(last) <= self._settings.steady_sd_ms else "variable"
+        return "variable" if self._variable or len(self._last_sinus()) < _MIN_INTERVALS else "steady"
 
     def _advice(self, steadiness: Steadiness) -> tuple[Advice, tuple[str, ...]]:
         intervals = self._intervals()[-self._settings.beats :]
@@ -199,6 +207,8 @@ class RhythmJudge:
         elif steadiness == "variable":
             spread = float(np.std(intervals))
             reasons.append(f"RR varies by {spread:.0f} ms")
+        if self.paced():
+            reasons.append("paced: a pacemaker's spikes at the beats")
         if self.pause():
             reasons.append(f"a pause of {intervals[-1] / 1000:.1f} s")
         reasons += self._ectopy(steadiness)

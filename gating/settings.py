@@ -54,6 +54,7 @@ class RhythmSettings(Section, frozen=True):
     premature_below: float = 0.85  # of the running RR: RR 15 % shorter than average (Spacelabs, gating.md S35)
     pause_above: float = 1.8  # of the running RR (gating.md S35)
     steady_sd_ms: float = 50.0  # of the normal intervals; about 3 bpm at 60 bpm (gating.md S55)
+    steady_again_sd_ms: float = 40.0  # hysteresis: variable until it falls below this (ours)
     irregular_beats: int = 16  # RR intervals that irregularity is judged on
     irregular_above: float = 0.10  # median |successive difference| over median RR: AF lies near 0.2, sinus below 0.05
     regular_below: float = 0.06  # hysteresis: irregular until it falls below this

@@ -148,6 +148,15 @@ def test_pacer_pulses_of_ec13_are_told(height_uv: float, width_samples: int) -> 
     assert {None} == {one and one.kind for one in _told(_ecg(1000.0, 10.0) + lone, 1000.0)}
 
 
+@pytest.mark.parametrize(("spikes", "rate_hz", "expected"), [(0.0, 1000.0, False), (3000.0, 1000.0, True)])
+def test_spikes_on_any_lead_make_it_paced(spikes: float, rate_hz: float, expected: bool) -> None:
+    """A pacer that only one of two leads shows is seen; without spikes nothing is paced."""
+    pulse = spikes * ((np.arange(10_000) + 600) % 900 < 2)
+    watch = Disturbances(2, rate_hz)
+    watch.take(np.stack([_ecg(rate_hz, 10.0), _ecg(rate_hz, 10.0) + pulse], axis=1))
+    assert expected == watch.paced()
+
+
 @pytest.mark.parametrize("samples", [1, 7, 90, 1000])
 def test_the_answer_does_not_depend_on_the_blocks(samples: int) -> None:
     """However the stream is cut, what is told at the end is the same to the last bit."""

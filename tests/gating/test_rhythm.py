@@ -148,3 +148,35 @@ def test_a_pause_is_1_8_times_the_running_interval() -> None:
     """1750 ms after 1000 ms is no pause, 1850 ms is."""
     assert judged([1000.0] * 8 + [1750.0])[1].pause() is False
     assert judged([1000.0] * 8 + [1850.0])[1].pause() is True
+
+
+def _swinging(sd_ms: list[float]) -> list[str]:
+    """Give the steadiness after each beat of a rhythm of 1000 ms that swings over eight beats with the given SD."""
+    intervals = [1000.0 + np.sqrt(2.0) * sd * np.sin(np.pi * k / 4.0) for k, sd in enumerate(sd_ms)]
+    beats, judge = Beats(RhythmSettings()), RhythmJudge(RhythmSettings())
+    said: list[str] = []
+    for number, at_ms in enumerate(accumulate(intervals)):
+        at_ns = round(at_ms * NS_PER_MS)
+        said.append(judge.take(beats.take(RPeak(number, "confirmed", at_ns, 0, 1.0, "II", at_ns))).steadiness)
+    return said
+
+
+def test_steady_and_variable_have_hysteresis() -> None:
+    """With an SD of 45 ms, between the two limits, a rhythm stays what it was: steady, or variable after 70 ms."""
+    assert _swinging([10.0] * 16 + [45.0] * 16)[-1] == "steady"
+    said = _swinging([10.0] * 16 + [70.0] * 16 + [45.0] * 16 + [30.0] * 16)
+    assert [said[k] for k in (15, 31, 47, 63)] == ["steady", "variable", "variable", "steady"]
+
+
+def test_paced() -> None:
+    """Spikes at four of the last ten beats make a rhythm paced; it is told in words, and is over when they are."""
+    beats, judge = Beats(RhythmSettings()), RhythmJudge(RhythmSettings())
+    said: list[Rhythm] = []
+    for number in range(30):
+        at_ns = number * 1000 * NS_PER_MS
+        beat = beats.take(RPeak(number, "confirmed", at_ns, 0, 1.0, "II", at_ns))
+        said.append(judge.take(beat, paced=8 <= number < 16))
+    assert [one.paced for one in said] == [11 <= number < 22 for number in range(30)]
+    assert said[15].advice == "wait"
+    assert "paced: a pacemaker's spikes at the beats" in said[15].reasons
+    assert said[-1].advice == "go"

@@ -1,11 +1,15 @@
-"""The table of docs/ec13.md: conduct of a heart-rate meter under IEC 60601-2-27 / EC13, through the whole gate.
+"""The tables of docs/ec13.md: conduct of a heart-rate meter under IEC 60601-2-27 / EC13, through the whole gate.
 
-`make bench BENCH="-k ec13"` prints it. The waveforms are those of `simulators.meter_tests`; 500 Hz, three leads, 10 uV
+`make bench BENCH="-k ec13"` prints them. The waveforms are those of `simulators.meter_tests`; 500 Hz, 3 leads, 10 uV
 of noise, blocks of 16 ms, the gate armed in the lead-in.
 """
 
+from pathlib import Path
+
 import numpy as np
 
+from gating.fast_wave import FastWaves
+from gating.io.records import read_record
 from gating.messages import GateStatus
 from tests.benchmarks.limits import Limit, at_most, hold, number, table
 from tests.gating.ec13_runs import RATE_HZ, Run, run
@@ -14,6 +18,7 @@ RATES = {"3a": 80.0, "3b": 60.0, "3c": 120.0, "3d": 90.0}
 STEPS = {"step-80-120": 120.0, "step-80-40": 40.0}
 SIZES = (0.5, 1.0, 2.0)
 TALL_MV = (0.3, 0.6, 0.9, 1.2, 1.5, 1.6, 2.0)
+SAMPLES = 36  # a block of a recording
 NEVER_S = 99.0
 NEAR_S, NEAR_BPM = 0.05, 1.0
 
@@ -74,3 +79,35 @@ def test_ec13() -> None:
             limits.append(at_most(f"tall T of {size:g} mV", 0, false))
     table("Heart-rate-meter conduct", ("waveform", "what", "wanted", "measured"), rows)
     hold(limits)
+
+
+def test_fast_wave_on_recorded_ecg(recorded_ecg: Path) -> None:
+    """Flutter is seen; elsewhere a fast wave is seen in less than one second an hour."""
+    rows: list[tuple[object, ...]] = []
+    flutter_s = seen_s = false_s = hours = 0.0
+    for path in sorted((recorded_ecg / "mitdb").glob("*.hea")):
+        record = read_record(path.with_suffix(""))
+        assert record.beats is not None
+        microvolts, waves = np.nan_to_num(np.asarray(record.microvolts, dtype=np.float64)), FastWaves()
+        trusted = (True,) * microvolts.shape[1]
+        inside = outside = episodes = 0
+        before = False
+        for first in range(0, len(microvolts), SAMPLES):
+            waves.take(microvolts[first : first + SAMPLES], record.rate_hz, trusted)
+            seen = waves.seen is not None
+            flutter = any(begins <= first <= ends for begins, ends in record.beats.flutter)
+            inside, outside = inside + (seen and flutter), outside + (seen and not flutter)
+            episodes += seen and not before and not flutter
+            before = seen
+        block_s = SAMPLES / record.rate_hz
+        annotated_s = sum(ends - begins for begins, ends in record.beats.flutter) / record.rate_hz
+        flutter_s, seen_s, false_s = flutter_s + annotated_s, seen_s + inside * block_s, false_s + outside * block_s
+        hours += len(microvolts) / record.rate_hz / 3600.0
+        if inside or outside or annotated_s:
+            cells = (number(annotated_s), number(inside * block_s), episodes, number(outside * block_s))
+            rows.append((path.stem, *cells))
+    rows.append(("all", number(flutter_s), number(seen_s), "", number(false_s)))
+    table(
+        "Fast waves on records", ("record", "flutter, s", "seen in it, s", "episodes outside", "seen outside, s"), rows
+    )
+    hold([at_most("seen outside flutter, s an hour", 1.0, false_s / hours)])

@@ -3,7 +3,8 @@
 Theory of operation
 -------------------
 A beat is *early* when its RR interval is below `premature_below` of the running RR, the median of the last intervals of
-every kind: single ectopics do not move it, and a lasting change of rate does within half the memory. An early beat of
+every kind: single ectopics do not move it, and a lasting change of rate does within half the memory. Where this heart
+is so even that less stands out, `early_below` will do: `early_sd` below the median, in robust SD. An early beat of
 the usual shape is `premature`: it comes from above the ventricles. A beat whose shape is not this patient's usual one
 is `ventricular`, early or not; how far shape, width, size and earliness must go together for that is a logistic
 function, fitted by `training/beat_kinds.py` to the development half of MIT-BIH. A beat that is like nothing, in a
@@ -29,6 +30,7 @@ from gating.units import ms_from_ns
 
 LEAST_INTERVALS = 3  # before which nothing is early
 UNSURE = 0.8  # confidence in a kind that earliness alone decided
+OF_MEDIAN_AWAY, LEAST_SPREAD = 1.4826, 0.01  # SD of a normal spread over its median distance; of RR
 LIKE_NOTHING, NOT_TRUSTED = 0.3, 0.5  # correlation; trust: below both a beat is an artifact
 
 ODDS = {"unlike": 1.64, "unlike_ratio": 0.35, "width": 3.84, "size": 4.74, "early": 10.59, "always": -1.88}
@@ -76,7 +78,7 @@ class Beats:
         earliness = self._earliness(r_at_ns)
         if earliness is None:
             return "unknown"
-        return "premature" if earliness > 1.0 - self._settings.premature_below else "normal"
+        return "premature" if earliness > 1.0 - self._early_below() else "normal"
 
     def take(self, peak: RPeak, shape: Shape | None = None) -> ClassifiedBeat:
         """Take one confirmed R-peak, later than all before it, and the shape of its beat, where there is one."""
@@ -109,6 +111,14 @@ class Beats:
             return "artifact", 1.0 - peak.trust
         probability = ventricular_probability(shape, earliness)
         return ("ventricular", probability) if probability > 0.5 else (by_time, 1.0 - probability)
+
+    def _early_below(self) -> float:
+        """Give the share of the running RR below which an interval is early."""
+        running = median(self._intervals_ms)
+        away = median(abs(one - running) for one in self._intervals_ms)
+        spread = max(OF_MEDIAN_AWAY * away / running, LEAST_SPREAD)
+        limits = self._settings
+        return max(limits.premature_below, min(limits.early_below, 1.0 - limits.early_sd * spread))
 
     def _earliness(self, r_at_ns: int) -> float | None:
         """Give by how much of the running RR a beat comes early; None while that is not known."""

@@ -52,6 +52,8 @@ class RhythmSettings(Section, frozen=True):
 
     beats: int = 8  # RR intervals that the figures rest on
     premature_below: float = 0.85  # of the running RR: RR 15 % shorter than average (Spacelabs, gating.md S35)
+    early_below: float = 0.93  # of the running RR, where it also lies `early_sd` below it (ours: late-coupled beats)
+    early_sd: float = 4.0  # of the last intervals, robust
     pause_above: float = 1.8  # of the running RR (gating.md S35)
     steady_sd_ms: float = 50.0  # of the normal intervals; about 3 bpm at 60 bpm (gating.md S55)
     steady_again_sd_ms: float = 40.0  # hysteresis: variable until it falls below this (ours)

@@ -48,12 +48,31 @@ def test_the_first_beat_has_no_interval() -> None:
     assert [None, 1000.0] == [beat.rr_interval_ms for beat in classified([1000.0])]
 
 
+SCATTERED = [960.0, 1040.0, 1000.0, 1050.0, 950.0, 1000.0, 1040.0, 960.0]
+"""A running RR of 1000 ms with a robust SD of 59 ms."""
+
+
 def test_a_beat_15_percent_early_is_premature_and_marks_the_one_after_it() -> None:
     """At a running RR of 1000 ms, 840 ms is premature, 860 ms is not; the pause belongs to the premature beat."""
-    kinds = [beat.beat_kind for beat in classified([1000.0] * 8 + [840.0, 1160.0, 860.0])]
+    kinds = [beat.beat_kind for beat in classified([*SCATTERED, 840.0, 1160.0, 860.0])]
     assert ["premature", "normal", "normal"] == kinds[-3:]
-    follows = [beat.follows_premature for beat in classified([1000.0] * 8 + [840.0, 1160.0, 860.0])]
+    follows = [beat.follows_premature for beat in classified([*SCATTERED, 840.0, 1160.0, 860.0])]
     assert [False, True, False] == follows[-3:]
+
+
+@pytest.mark.parametrize(
+    ("before", "last_ms", "expected"),
+    [
+        pytest.param([1000.0] * 8, 925.0, "premature", id="even, 7.5 % early"),
+        pytest.param([1000.0] * 8, 935.0, "normal", id="even, 6.5 % early"),
+        pytest.param([980.0, 1020.0] * 4, 895.0, "normal", id="an SD of 30 ms, 3.5 SD early"),
+        pytest.param([980.0, 1020.0] * 4, 875.0, "premature", id="an SD of 30 ms, 4.2 SD early"),
+        pytest.param(SCATTERED, 860.0, "normal", id="scattered, 14 % early"),
+    ],
+)
+def test_in_an_even_rhythm_less_is_early(before: list[float], last_ms: float, expected: BeatKind) -> None:
+    """A beat that is 4 SD and more than 7 % early stands out of an even rhythm, and is premature."""
+    assert expected == classified([*before, last_ms])[-1].beat_kind
 
 
 def test_a_lasting_change_of_rate_becomes_normal() -> None:

@@ -16,6 +16,7 @@ RATE_HZ = 500.0
 NARROW = ((-30.0, -100.0, 9.0), (0.0, 1100.0, 10.0), (28.0, -250.0, 10.0))  # at ms after R, microvolts, width ms
 WIDE = ((-20.0, 500.0, 28.0), (15.0, 900.0, 30.0), (50.0, -500.0, 25.0))
 LEADS = (1.0, -0.6, 0.4)
+Wave = tuple[tuple[float, float, float], ...]
 
 
 def _trace(
@@ -75,6 +76,19 @@ def test_where_two_shapes_alternate_the_narrower_is_the_usual_one() -> None:
     assert 6 == len(last)
     assert all(alike < 0.9 for alike in last[::2])
     assert all(alike > 0.999 for alike in last[1::2])
+
+
+@pytest.mark.parametrize("first", [[WIDE, WIDE, NARROW] * 2, [WIDE, NARROW, WIDE, WIDE, NARROW, WIDE]])
+def test_where_most_of_the_first_beats_are_wide_the_narrow_one_is_the_usual(first: list[Wave]) -> None:
+    """Couplets after every sinus beat from the first on: two narrow beats of six are enough."""
+    found = _compared(*_trace([*first, WIDE, NARROW, WIDE]))
+    assert [False, True, False] == [one is not None and one.alike > 0.999 for one in found[-3:]]
+
+
+def test_one_odd_beat_of_six_is_not_the_usual_one() -> None:
+    """A single narrow beat among wide ones, such as an artifact, does not become the usual one."""
+    found = _compared(*_trace([WIDE, WIDE, NARROW, WIDE, WIDE, WIDE, WIDE, NARROW]))
+    assert [True, False] == [one is not None and one.alike > 0.999 for one in found[-2:]]
 
 
 def test_a_shape_that_stays_becomes_the_usual_one() -> None:

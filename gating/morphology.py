@@ -4,8 +4,8 @@ Theory of operation
 -------------------
 1. Around a confirmed R-peak each lead is read on a grid of `STEP_MS`, from 100 ms before to 56 ms after it, whatever
    the rate: what there is when a beat is confirmed. The mean of a lead is taken out, for the baseline wanders.
-2. The usual beat is kept lead by lead. The first `FIRST` beats choose it: the narrowest of the shapes that come often
-   enough, for ectopic beats may be the most of them. Beats like it make it follow (respiration, gain).
+2. The usual beat is kept lead by lead. The first `FIRST` beats choose it: the shape of most of them, or a clearly
+   narrower one that comes twice, for ectopic beats may be the most. Beats like it make it follow (respiration, gain).
 3. A beat is compared in four figures: the correlation over all leads, and how much less alike it is than this patient's
    beats are to one another; its width, the spread in time of its slopes' power; its size, the root of the power. The
    latter two are ratios to the usual beat's.
@@ -33,7 +33,7 @@ STEP_MS = 4.0
 GRID_MS = np.arange(-100.0, 56.0 + STEP_MS / 2, STEP_MS)
 KEPT_MS = 400.0  # of samples before the newest block: a beat is confirmed 60 to 75 ms after its peak
 FIRST = 6  # beats that choose the usual one
-OFTEN = 0.5  # as often as the most frequent shape
+TWICE = 2  # of them have a shape that may be the usual one
 ALIKE = 0.90  # correlation from which on a beat makes the usual one follow
 SAME = 0.80  # from which on two beats have one shape
 FOLLOW = 0.12  # of a beat alike goes into the usual one
@@ -142,7 +142,7 @@ class Shapes:
         return np.asarray(beat - beat.mean(axis=1, keepdims=True))
 
     def _choose(self, beat: Floats, leads: NDArray[np.bool_]) -> None:
-        """Gather the first beats, then take the narrowest of the shapes that come at least twice, and often enough."""
+        """Gather the first beats, then take the shape of most of them, or a clearly narrower one that comes twice."""
         self._first.append(beat)
         self._known = leads if len(self._first) == 1 else self._known & leads
         if not self._known.any():
@@ -151,9 +151,11 @@ class Shapes:
             return
         seen = [one[self._known] for one in self._first]
         votes = [sum(_alike(one, other) > SAME for other in seen) for one in seen]
-        least = max(max(votes) * OFTEN, min(2, max(votes)))
-        common = [k for k, vote in enumerate(votes) if vote >= least]
-        narrow = min(common, key=lambda k: _width(seen[k]))
+        widths = [_width(one) for one in seen]
+        most = max(votes)
+        narrow = min((k for k, vote in enumerate(votes) if vote >= most - 1), key=lambda k: widths[k])
+        rarer = [k for k, vote in enumerate(votes) if vote >= TWICE and WIDER * widths[k] < widths[narrow]]
+        narrow = min(rarer, key=lambda k: widths[k], default=narrow)
         like = [one for one, other in zip(self._first, seen, strict=True) if _alike(other, seen[narrow]) > SAME]
         self._usual, self._first = np.mean(like, axis=0), []
 

@@ -169,7 +169,7 @@ def scenario_cases(scenario: Scenario, seeds: Sequence[int], spread: float = 1.0
         beats = true_beats(reseeded(scenario, seed), LONGEST_S, np.random.default_rng([seed, 1]))
         rest = scenario.rest_phase
         offsets = drawn_offsets(seed, spread, systole_ms=rest.systole_offset_ms, diastole_ms=rest.diastole_offset_ms)
-        motion = MotionClock([beat.r_at_s for beat in beats], offsets)
+        motion = MotionClock([beat.r_at_s for beat in beats], offsets, [beat.atria for beat in beats])
         cases.append(Case(f"seed {seed}", seed, beats, motion, scenario.respiration.hold_begins_at_s))
     return tuple(cases)
 
@@ -210,7 +210,8 @@ def recorded_cases(name: str, beats: Sequence[TrueBeat], seeds: Sequence[int], s
             TrueBeat(number, float(at_s[k] - from_s), beats[k].kind, beats[k].symbol)
             for number, k in enumerate(chosen, start=1)
         )
-        motion = MotionClock([beat.r_at_s for beat in cut], drawn_offsets(seed, spread))
+        atria = [beat.atria for beat in cut]
+        motion = MotionClock([beat.r_at_s for beat in cut], drawn_offsets(seed, spread), atria)
         cases.append(Case(f"{name} from {from_s:.0f} s", seed, cut, motion, BEFORE_HOLD_S))
     return tuple(cases)
 
@@ -227,10 +228,14 @@ def same_heart_cases(
     """
     if len(beats) < 2 or beats[0].r_at_s > hold_begins_at_s:
         raise SettingsError(f"{name} tells of {len(beats)} beats and of none before the breath-hold; take another one.")
-    at_s = [beat.r_at_s for beat in beats]
+    at_s, atria = [beat.r_at_s for beat in beats], [beat.atria for beat in beats]
     return tuple(
         Case(
-            f"{name}, rest phases {seed}", seed, beats, MotionClock(at_s, drawn_offsets(seed, spread)), hold_begins_at_s
+            f"{name}, rest phases {seed}",
+            seed,
+            beats,
+            MotionClock(at_s, drawn_offsets(seed, spread), atria),
+            hold_begins_at_s,
         )
         for seed in seeds
     )

@@ -15,6 +15,8 @@ import numpy as np
 from simulators.scenario import Respiration, RhythmStory, Scenario
 
 BeatKind = Literal["sinus", "pvc", "af", "escape", "normal", "premature"]
+Atria = Literal["lead", "apart", "still"]
+"""What the atria do before a beat: contract and lead to it; keep their own time, for it is ventricular; fibrillate."""
 
 CORNER_HZ = 0.12  # of respiratory arrhythmia: 7.2/min (gating.md S56, formula 1 of section 5)
 APNOEA_SHARE = 0.05  # of respiratory arrhythmia that is left while the breath is held
@@ -39,6 +41,15 @@ class TrueBeat:
     kind: BeatKind
     symbol: str | None = None
 
+    @property
+    def atria(self) -> Atria:
+        """Tell what the atria did before it; a recorded beat's symbol does not tell of fibrillation."""
+        if self.kind == "af":
+            return "still"
+        return "apart" if self.kind == "pvc" or self.symbol in VENTRICULAR else "lead"
+
+
+VENTRICULAR = frozenset("VEr")
 
 PREMATURE = frozenset("AaJSVr")
 """WFDB symbols of beats that come early: atrial, junctional, supraventricular, ventricular, R on T. Fusion and escape

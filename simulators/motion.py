@@ -5,12 +5,14 @@ at 0, and the curves of neighbouring beats add up, so the sum is continuous for 
 contraction on what the last relaxation has not yet given back.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulators.heart import Atria
 from simulators.scenario import Respiration, RestPhase
 
 Floats = NDArray[np.float64]
@@ -36,6 +38,7 @@ _SHORTEST_FILLING_MS = 60.0  # an early diastolic rest at a fast rate leaves at 
 _ATRIAL_SHARE = 0.22  # of the stroke that the atrial contraction gives back last
 _MAX_DRIFT_SHARE = 0.10  # of the stroke, over diastasis
 _MAX_DRIFT_PER_MS = 4e-4  # of the stroke; unbounded, a vanishing diastasis would drift infinitely fast
+_SETTLES_MS = 30.0  # without an atrial kick, what is left of filling is given back so long before the next R (ours)
 _BEATS_BEFORE = 3  # that the heart is taken to have beaten before the first known beat
 _REGRESSION_BPM = (40.0, 150.0)  # QS2 was measured no further out
 
@@ -122,24 +125,32 @@ class _Events:
         )
 
 
-def _events(side: _Side, rr_before_ms: Floats, rr_ms: Floats, rest: RestOffsets) -> _Events:
-    """Place the events of each beat: systole and relaxation by the interval before it, the atrial kick by its own."""
+def _events(
+    side: _Side, rr_before_ms: Floats, rr_ms: Floats, rest: RestOffsets, atrial_rr_ms: Floats | None = None
+) -> _Events:
+    """Place the events of each beat: systole and relaxation by the interval before it, the atrial kick by its own.
+
+    `atrial_rr_ms` is the interval that the atria would have made, where it is not the beat's own; nan: they fibrillate.
+    """
+    of_atria = rr_ms if atrial_rr_ms is None else atrial_rr_ms
+    still = np.isnan(of_atria)
     rate_bpm = np.clip(60_000.0 / rr_before_ms, *_REGRESSION_BPM)
     rr = 60_000.0 / rate_bpm
     peak = 255.0 + 0.12 * rr + rest.systole_ms
     relaxed = 541.0 - 2.2 * rate_bpm + side.relaxed_ms + 0.16 * rr + rest.diastole_ms
     relaxed = np.maximum(relaxed, peak + _SYSTOLIC_REST_MS / 2 + _SHORTEST_FILLING_MS)
-    atrial = rr_ms - side.atrial_ms + rest.diastole_ms
-    expected = np.clip(_MAX_DRIFT_PER_MS * (atrial + rr - rr_ms - relaxed), 0.0, _MAX_DRIFT_SHARE)
+    usual = rr - side.atrial_ms + rest.diastole_ms
+    atrial = np.where(still, rr_ms - _SETTLES_MS, of_atria - side.atrial_ms + rest.diastole_ms)
+    expected = np.clip(_MAX_DRIFT_PER_MS * (usual - relaxed), 0.0, _MAX_DRIFT_SHARE)
     drift_share = np.clip(_MAX_DRIFT_PER_MS * (atrial - relaxed), 0.0, expected)
     return _Events(
         peak=peak,
         relaxed=relaxed,
         atrial=atrial,
-        filled=rr_ms + 10.0,
+        filled=np.where(still, rr_ms, of_atria) + 10.0,
         drift_share=drift_share,
         # early filling leaves room for the drift it expects; what does not come of it the atrium gives back
-        atrial_share=_ATRIAL_SHARE + expected - drift_share,
+        atrial_share=np.where(still, 0.0, _ATRIAL_SHARE) + expected - drift_share,
     )
 
 
@@ -171,6 +182,8 @@ class MotionClock:
         taken to beat on at the neighbouring interval for 3 beats.
     rest
         The patient's rest phases against the published mean.
+    atria
+        What the atria did before each beat; None: they led to all.
 
     Notes
     -----
@@ -183,9 +196,11 @@ class MotionClock:
       cannot know when its next beat comes. Both are the same in a steady rhythm.
     - Left E0 = 71, A = 142 (was 64, 135): the rest vanishes at 91 bpm instead of 95, its centre stays.
     - Beats are summed instead of clipped.
+    - No atrial kick leads to a ventricular beat: the atria keep their own time, half of the two intervals about it (a
+      full compensatory pause). Fibrillating atria do not kick: early filling gives back their share.
     """
 
-    def __init__(self, beats_s: ArrayLike, rest: RestOffsets) -> None:
+    def __init__(self, beats_s: ArrayLike, rest: RestOffsets, atria: Sequence[Atria] | None = None) -> None:
         beats = np.asarray(beats_s, dtype=np.float64)
         if beats.ndim != 1 or beats.size < 2 or not np.all(np.diff(beats) > 0):
             raise ValueError("a motion clock needs two or more R times in rising order")
@@ -193,10 +208,19 @@ class MotionClock:
         before = np.arange(_BEATS_BEFORE + 1, 0, -1)
         around = np.concatenate((beats[0] - first * before, beats, beats[-1] + last * np.arange(1, 5)))
         intervals = np.diff(around) * 1e3
+        before_next: list[Atria] = ["lead"] * beats.size if atria is None else list(atria)
+        if len(before_next) != beats.size:
+            raise ValueError(f"{len(before_next)} words of the atria for {beats.size} beats")
+        ends: list[Atria] = ["still" if before_next[k] == "still" else "lead" for k in (0, -1)]
+        # of each beat of `_r_s`: what the atria do before the next one
+        next_ = np.array([ends[0]] * (_BEATS_BEFORE + 1) + before_next + [ends[1]] * 4)[2:]
+        own, after = intervals[1:], np.append(intervals[2:], intervals[-1])
+        atrial = np.where(next_ == "apart", np.maximum(own, 0.5 * (own + after)), own)
+        atrial = np.where(next_ == "still", np.nan, atrial)
         self.rest = rest
         self.mean_rr_ms = float(np.mean(np.diff(beats)) * 1e3)
         self._r_s = around[1:-1]
-        self._sides = {name: _events(side, intervals[:-1], intervals[1:], rest) for name, side in _SIDES.items()}
+        self._sides = {name: _events(side, intervals[:-1], own, rest, atrial) for name, side in _SIDES.items()}
 
     def displacement(self, times_s: ArrayLike) -> Floats:
         """Give the displacement fraction of each vessel.

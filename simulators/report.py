@@ -29,6 +29,7 @@ from gating.messages import (
 )
 from gating.units import ms_from_ns
 from gating.window import recon_centre_at_ns
+from simulators.heart import Atria
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class BeatAt:
     patient_s: float
     r_at_ns: int
     kind: str
+    atria: Atria = "lead"  # what they did before it
 
 
 @dataclass(frozen=True, slots=True)

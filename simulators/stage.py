@@ -136,7 +136,7 @@ def log_of(run: VirtualRun, beats: tuple[TrueBeat, ...]) -> ScanLog:
         plan=run.plan,
         heard=run.heard(),
         beats=tuple(
-            BeatAt(beat.number, beat.r_at_s, run.started_at_ns + round(beat.r_at_s * 1e9), beat.kind)
+            BeatAt(beat.number, beat.r_at_s, run.started_at_ns + round(beat.r_at_s * 1e9), beat.kind, beat.atria)
             for beat in beats
             if beat.r_at_s <= (run.ended_at_ns - run.started_at_ns) / 1e9 + 3.0
         ),

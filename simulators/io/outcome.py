@@ -130,7 +130,8 @@ def _used(log: ScanLog) -> dict[int, Exposure]:
 def _motion(log: ScanLog, story: Story) -> MotionClock:
     beats_s = np.array([(beat.r_at_ns - story.started_at_ns) / 1e9 for beat in log.beats])
     rng = np.random.default_rng([story.scenario.seed, 7])
-    return MotionClock(beats_s, rest_offsets(story.scenario.rest_phase, rng))
+    rest = rest_offsets(story.scenario.rest_phase, rng)
+    return MotionClock(beats_s, rest, [beat.atria for beat in log.beats])
 
 
 def _shots(used: dict[int, Exposure], plan: AcquisitionPlan, story: Story) -> list[Shot]:

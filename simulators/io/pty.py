@@ -232,6 +232,7 @@ class _Truth:
             "patient_s": beat.r_at_s,
             "r_at_ns": _r_at_ns(beat, started_at_ns),
             "kind": beat.kind,
+            "atria": beat.atria,
         }
         if beat.symbol is not None:
             row["symbol"] = beat.symbol

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulators.heart import Atria
 from simulators.motion import (
     DIASTOLE_SD_MS,
     SYSTOLE_SD_MS,
@@ -133,15 +134,21 @@ def test_a_patient_at_the_mean_has_no_offset_and_takes_as_many_numbers() -> None
     st.lists(st.floats(0.3, 2.8), min_size=3, max_size=12),
     st.floats(-30.0, 30.0),
     st.floats(-60.0, 60.0),
+    st.lists(st.sampled_from(["lead", "apart", "still"]), min_size=13, max_size=13),
 )
-def test_the_displacement_is_continuous_in_any_rhythm(rr_s: list[float], systole_ms: float, diastole_ms: float) -> None:
-    """Premature beats, pauses, chaos: no jump in 0.5 ms, and never far outside 0..1."""
+def test_the_displacement_is_continuous_in_any_rhythm(
+    rr_s: list[float], systole_ms: float, diastole_ms: float, words: list[Atria]
+) -> None:
+    """Premature beats, pauses, chaos, whatever the atria do: no jump in 0.5 ms, never far outside 0..1.
+
+    The most is an R on T while the atria have still to give back their share.
+    """
     beats = np.concatenate(([1.0], 1.0 + np.cumsum(rr_s)))
-    clock = MotionClock(beats, RestOffsets(systole_ms, diastole_ms))
+    clock = MotionClock(beats, RestOffsets(systole_ms, diastole_ms), words[: len(beats)])
     moved = clock.displacement(np.arange(0.5, beats[-1] + 1.0, 0.0005))
     assert np.abs(np.diff(moved, axis=0)).max() < 0.025
     assert moved.min() > -0.3
-    assert moved.max() < 1.5
+    assert moved.max() < 1.75
 
 
 def test_systole_cannot_know_the_next_beat() -> None:
@@ -150,6 +157,50 @@ def test_systole_cannot_know_the_next_beat() -> None:
     even = MotionClock([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], RestOffsets()).displacement(times)
     early = MotionClock([0.0, 1.0, 2.0, 3.0, 4.0, 4.6], RestOffsets()).displacement(times)
     assert np.array_equal(even, early)
+
+
+PVC_AT_S = 5.8  # of a rhythm of 1 s: premature, with a full compensatory pause
+WITH_PVC = [*np.arange(6.0), PVC_AT_S, *np.arange(7.0, 12.0)]
+LEAD: Atria = "lead"
+STILL: Atria = "still"
+ATRIA: list[Atria] = [*[LEAD] * 6, "apart", *[LEAD] * 5]
+
+
+def test_no_atrial_kick_leads_to_a_ventricular_beat() -> None:
+    """Up to a PVC the arteries move as in the even rhythm; if the atria led to it they would move before it."""
+    times = np.arange(5.0, PVC_AT_S + 0.03, 0.002)
+    even = steady(60).displacement(times)
+    assert np.allclose(even, MotionClock(WITH_PVC, RestOffsets(), ATRIA).displacement(times), atol=1e-9)
+    assert not np.allclose(even, MotionClock(WITH_PVC, RestOffsets()).displacement(times), atol=0.05)
+
+
+def test_the_atria_keep_their_own_time_behind_a_ventricular_beat() -> None:
+    """Their kick comes at the instant of the even rhythm, on top of the PVC's contraction; then all is as before."""
+    clock = MotionClock(WITH_PVC, RestOffsets(), ATRIA)
+    alone = MotionClock(WITH_PVC, RestOffsets(), [*[LEAD] * 6, STILL, *[LEAD] * 5])
+    times = np.array([5.83, 6.02])
+    given_back = (clock.displacement(times) - alone.displacement(times))[0] - (
+        clock.displacement(times) - alone.displacement(times)
+    )[1]
+    assert (given_back > 0.15).all()
+    later = np.arange(9.5, 10.5, 0.01)
+    assert np.allclose(steady(60).displacement(later), clock.displacement(later), atol=1e-6)
+
+
+def test_fibrillating_atria_do_not_kick() -> None:
+    """From early filling to just before the next R the arteries only drift; their stroke is whole all the same."""
+    clock = MotionClock(np.arange(12.0), RestOffsets(), [STILL] * 12)
+    ends = clock.displacement([5.0 + 0.96])[0]
+    kicking = steady(60).displacement([5.0 + 0.80])[0]
+    assert (ends < 0.02).all()
+    assert (kicking > 0.1).all()
+    assert (clock.displacement(5.0 + np.arange(0.30, 0.40, 0.002)).max(axis=0) > 0.97).all()
+
+
+def test_the_atria_of_every_beat_are_told() -> None:
+    """One word a beat; fewer are refused."""
+    with pytest.raises(ValueError, match="2 words of the atria for 3 beats"):
+        MotionClock([0.0, 1.0, 2.0], RestOffsets(), ["lead", "lead"])
 
 
 def test_what_is_held_is_an_instant_of_the_steady_cycle() -> None:

@@ -154,7 +154,7 @@ def test_true_beats_are_written_as_they_happen(serving: Serving, tmp_path: Path)
     started_ns = served.wait_for("started_at_ns")
     assert isinstance(started_ns, int)
     assert [1, 2] == [row["number"] for row in rows][:2]
-    assert {"number", "patient_s", "r_at_ns", "kind"} == set(rows[0])
+    assert {"number", "patient_s", "r_at_ns", "kind", "atria"} == set(rows[0])
     for row in rows:
         assert started_ns + round(row["patient_s"] * 1e9) == row["r_at_ns"]
     last_s = (time.monotonic_ns() - started_ns) / 1e9

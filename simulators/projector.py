@@ -50,9 +50,11 @@ def make_fan(fan_deg: float, channels: int = CHANNELS) -> Fan:
     return Fan(np.sin(angles), np.cos(angles), float(first), float(step))
 
 
-def half_scan_views(fan_deg: float, feather_deg: float, views_per_rotation: int = VIEWS_PER_ROTATION) -> int:
-    """Count the views of a half scan: 180 degrees + fan + feather, and the one that closes the interval."""
-    return int(np.ceil((180.0 + fan_deg + feather_deg) / 360.0 * views_per_rotation)) + 1
+def half_scan_views(
+    fan_deg: float, feather_deg: float, views_per_rotation: int = VIEWS_PER_ROTATION, sources: int = 1
+) -> int:
+    """Count the views of each source: 180 degrees shared by them, + fan + feather, and the one that closes it."""
+    return int(np.ceil((180.0 / sources + fan_deg + feather_deg) / 360.0 * views_per_rotation)) + 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

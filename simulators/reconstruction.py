@@ -1,8 +1,9 @@
 """Half-scan filtered back-projection of one slice: fan views in, HU out.
 
-Rebin to parallel rays, fold the feathered ends together (180 degrees are left: every pixel sees half a rotation), ramp
-and kernel, then the shear-table back-projector: for one parallel view each image row sees the same profile at the same
-spacing, only shifted; the profile is tabulated at 8 sub-shifts of the pixel step and every row is one contiguous add.
+Rebin to parallel rays, fold the feathered ends together (180 degrees are left: every pixel sees half a rotation, or a
+quarter where two sources at right angles share them), ramp and kernel, then the shear-table back-projector: for one
+parallel view each image row sees the same profile at the same spacing, only shifted; the profile is tabulated at 8
+sub-shifts of the pixel step and every row is one contiguous add.
 """
 
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Method:
     ray_mm: float
     step_rad: float
     first_rad: float  # of the first parallel view, from the angle of the first fan view
+    sources: int
 
 
 def make_method(
@@ -59,6 +61,7 @@ def make_method(
     feather_deg: float,
     kernel_cutoff: float | None,
     views_per_rotation: int = VIEWS_PER_ROTATION,
+    sources: int = 1,
 ) -> Method:
     """Prepare rebinning and filter.
 
@@ -69,7 +72,9 @@ def make_method(
     kernel_cutoff
         Where the Gaussian kernel has fallen to one half, as a fraction of Nyquist; None: the bare ramp (Ram-Lak).
     views_per_rotation
-        Even, so that 180 degrees are a whole number of views.
+        180 degrees are a whole number of views for each source.
+    sources
+        Equal ones that share the half scan, each 180 degrees / `sources` behind the one before.
     """
     step = 2.0 * np.pi / views_per_rotation
     ray_mm = SOURCE_RADIUS_MM * fan.step_rad
@@ -94,6 +99,7 @@ def make_method(
         ray_mm=ray_mm,
         step_rad=step,
         first_rad=first,
+        sources=sources,
     )
 
 
@@ -120,20 +126,29 @@ def _rebin(
     channel: NDArray[np.int64],
     channel_share: Singles,
     feather: Singles,
+    first: int,
+    views: int,
 ) -> None:
-    """Interpolate parallel rays and fold the conjugate ends together; `out` is [view, ray] of 180 degrees."""
-    views, rays = out.shape
+    """Add one source's parallel rays, `views` from `first` on, to `out`, [view, ray] of 180 degrees.
+
+    Its first rays are feathered against the last ones of the source before, or, across 180 degrees, against their
+    conjugates.
+    """
+    half, rays = out.shape
     for k in range(views + feather.shape[0]):
-        folded = k - views if k >= views else k
+        row = first + k
+        folded = row - half if row >= half else row
         weight = np.float32(1.0)
-        if folded < feather.shape[0]:
-            weight = feather[folded] if k < views else np.float32(1.0) - feather[folded]
+        if k < feather.shape[0]:
+            weight = feather[k]
+        elif k >= views:
+            weight = np.float32(1.0) - feather[k - views]
         for m in range(rays):
             v, c = k + view_offset[m], channel[m]
             f, h = view_share[m], channel_share[m]
             near = lines[v, c] + h * (lines[v, c + 1] - lines[v, c])
             far = lines[v + 1, c] + h * (lines[v + 1, c + 1] - lines[v + 1, c])
-            target = m if k < views else rays - 1 - m
+            target = m if row < half else rays - 1 - m
             out[folded, target] += weight * (near + f * (far - near))
 
 
@@ -185,9 +200,9 @@ def reconstruct(lines: Singles, first_angle_rad: float, method: Method, grid: Gr
     Parameters
     ----------
     lines
-        Line integrals in mm of water, float32 [view, channel], one half scan.
+        Line integrals in mm of water, float32 [source, view, channel]; of one source [view, channel] will do.
     first_angle_rad
-        Angle `b` of the first view.
+        Angle `b` of the first view of the first source.
     method, grid
         From `make_method` and `make_grid`.
 
@@ -199,27 +214,35 @@ def reconstruct(lines: Singles, first_angle_rad: float, method: Method, grid: Gr
     Raises
     ------
     ValueError
-        If there are fewer views than a half scan with its feather needs: less would be a wrong picture.
+        If there are fewer views than a half scan with its feather needs: less would be a wrong picture; or if the
+        method is of another number of sources.
 
     Notes
     -----
-    Temporal resolution is half a rotation at every pixel, centred on the middle of the views. The result does not
-    depend on how many slices are reconstructed side by side.
+    Temporal resolution is half a rotation at every pixel, over the sources, centred on the middle of the views. The
+    result does not depend on how many slices are reconstructed side by side.
     """
     half = round(np.pi / method.step_rad)
-    needed = half + len(method.feather) + int(method.view_offset.max()) + 1
-    if len(lines) < needed:
-        raise ValueError(f"a half scan has {needed} views here, this one {len(lines)}: the exposure was too short")
+    views = half // method.sources
+    each = lines.reshape(-1, *lines.shape[-2:])
+    if len(each) != method.sources:
+        raise ValueError(f"the method is of {method.sources} source(s), the lines are of {len(each)}")
+    needed = views + len(method.feather) + int(method.view_offset.max()) + 1
+    if each.shape[1] < needed:
+        raise ValueError(f"a half scan has {needed} views here, this one {each.shape[1]}: the exposure was too short")
     parallel = np.zeros((half, len(method.channel)), dtype=np.float32)
-    _rebin(
-        parallel,
-        lines,
-        method.view_offset,
-        method.view_share,
-        method.channel,
-        method.channel_share,
-        method.feather,
-    )
+    for number, one in enumerate(each):
+        _rebin(
+            parallel,
+            one,
+            method.view_offset,
+            method.view_share,
+            method.channel,
+            method.channel_share,
+            method.feather,
+            number * views,
+            views,
+        )
     spectrum = scipy.fft.rfft(parallel, method.padded, axis=1)
     spectrum *= method.response
     filtered = scipy.fft.irfft(spectrum, method.padded, axis=1)[:, : parallel.shape[1]]

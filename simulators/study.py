@@ -61,8 +61,8 @@ class StudyVolume:
 
 
 def view_count(plan: AcquisitionPlan) -> int:
-    """Count the views of one exposure of this plan."""
-    return half_scan_views(plan.fan_deg, plan.feather_deg)
+    """Count the views that each source makes in one exposure of this plan."""
+    return half_scan_views(plan.fan_deg, plan.feather_deg, sources=plan.sources)
 
 
 def view_times_s(shot: Shot, plan: AcquisitionPlan) -> Floats:
@@ -71,9 +71,10 @@ def view_times_s(shot: Shot, plan: AcquisitionPlan) -> Floats:
 
 
 def view_angles_rad(start_angle_deg: float, plan: AcquisitionPlan) -> Floats:
-    """Give the gantry's angle at each view of one exposure, [view]."""
+    """Give the angle of each source at each view of one exposure, [source, view]; the second stands at 90 degrees."""
     turned = 2.0 * np.pi / VIEWS_PER_ROTATION * np.arange(view_count(plan))
-    return np.asarray(np.deg2rad(start_angle_deg) + turned)
+    apart = np.pi / plan.sources * np.arange(plan.sources)
+    return np.asarray(np.deg2rad(start_angle_deg) + apart[:, None] + turned)
 
 
 def slice_positions_mm(table_mm: float, plan: AcquisitionPlan) -> Floats:
@@ -121,12 +122,12 @@ def acquire(
     Raises
     ------
     ValueError
-        If there is no shot, or two for one step; or if the plan has two sources, which this twin cannot project.
+        If there is no shot, or two for one step.
     """
-    _refuse_what_cannot_be_scanned(shots, plan)
+    _refuse_what_cannot_be_scanned(shots)
     ordered = sorted(shots, key=lambda shot: shot.table_mm)
     fan = make_fan(plan.fan_deg)
-    method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff)
+    method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff, sources=plan.sources)
     grid = make_grid(plan.matrix, plan.fov_mm, plan.centre_x_mm, plan.centre_y_mm)
     quanta = photons(plan.tube_current_ma, plan.rotation_ms, plan.slice_thickness_mm)
     still = static_table(patient)
@@ -141,20 +142,25 @@ def acquire(
             table = moving_table(patient, _displacement(motion, frozen, view_times_s(shot, plan)), caudal[number])
             angles = view_angles_rad(shot.start_angle_deg, plan)
             # what stands still is a cylinder along z: one projection serves all slices of the slab
-            background = project(still, angles, fan, 0.0, plan.slice_thickness_mm)
+            background = [project(still, source, fan, 0.0, plan.slice_thickness_mm) for source in angles]
 
             def one(
                 index: int,
                 table: Floats = table,
                 angles: Floats = angles,
-                background: Singles = background,
+                background: Sequence[Singles] = background,
                 step: int = shot.step,
             ) -> None:
-                lines = project(table, angles, fan, float(z[index]), plan.slice_thickness_mm, background)
+                lines = np.stack(
+                    [
+                        project(table, source, fan, float(z[index]), plan.slice_thickness_mm, onto)
+                        for source, onto in zip(angles, background, strict=True)
+                    ]
+                )
                 if noise_seed is not None:
                     in_slab = index % plan.slices_per_step
                     add_noise(lines, quanta, np.random.default_rng([noise_seed, step, in_slab]))
-                hu[index] = reconstruct(lines, float(angles[0]), method, grid)
+                hu[index] = reconstruct(lines, float(angles[0, 0]), method, grid)
 
             begin = number * plan.slices_per_step
             for _ in pool.map(one, range(begin, begin + plan.slices_per_step)):
@@ -172,9 +178,7 @@ def acquire(
     )
 
 
-def _refuse_what_cannot_be_scanned(shots: Sequence[Shot], plan: AcquisitionPlan) -> None:
-    if plan.sources != 1:
-        raise ValueError(f"the twin has one X-ray source, the plan asks for {plan.sources}")
+def _refuse_what_cannot_be_scanned(shots: Sequence[Shot]) -> None:
     if not shots or len({shot.step for shot in shots}) != len(shots):
         raise ValueError("a study needs one shot for each of its steps, and at least one step")
 
@@ -250,8 +254,8 @@ def _paint(labels: Labels, best: Singles, points: Floats, label: int, volume: St
 def warm_up(plan: AcquisitionPlan, patient: Patient) -> None:
     """Compile (or load) the kernels: one tiny slice through the whole chain, before a clock is running."""
     fan = make_fan(plan.fan_deg)
-    method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff)
+    method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff, sources=plan.sources)
     angles = view_angles_rad(0.0, plan)
     table = np.concatenate((static_table(patient), moving_table(patient, np.zeros((1, 4)), np.zeros(1))), axis=1)
-    lines = project(table, angles, fan, 0.0, plan.slice_thickness_mm)
+    lines = np.stack([project(table, source, fan, 0.0, plan.slice_thickness_mm) for source in angles])
     reconstruct(lines, 0.0, method, make_grid(16, plan.fov_mm, plan.centre_x_mm, plan.centre_y_mm))

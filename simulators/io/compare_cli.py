@@ -76,8 +76,8 @@ def compare(
     policies = [parse_policy(text, settings.window) for text in policy or DEFAULT_POLICIES]
     if len({one.name for one in policies}) < len(policies):
         raise SettingsError("A policy is given twice; leave one of the two out.")
-    if twin and (scenario is None or plan.sources != 1):
-        raise SettingsError("--twin needs a scenario, whose body can be scanned, and a plan of one X-ray source.")
+    if twin and scenario is None:
+        raise SettingsError("--twin needs a scenario, whose body can be scanned.")
     folder = open_out(out)
     done, scores = _run(cases, policies, plan, settings, scenario, min(twin, len(cases)))
     found = [figures(one, [scan for _, scan in done[one.name]]) for one in policies]

@@ -53,7 +53,7 @@ def test_a_whole_study() -> None:
 
 def test_one_slice() -> None:
     """The parts of one slice: objects, projection, reconstruction."""
-    fan, angles = make_fan(PLAN.fan_deg), view_angles_rad(0.0, PLAN)
+    fan, angles = make_fan(PLAN.fan_deg), view_angles_rad(0.0, PLAN)[0]
     method = make_method(fan, PLAN.fan_deg, PLAN.feather_deg, PLAN.kernel_cutoff)
     grid = make_grid(PLAN.matrix, PLAN.fov_mm, 0.0, 0.0)
     phases = CLOCK.displacement(20.6 + np.arange(len(angles)) * 2.8e-4)

@@ -15,9 +15,9 @@ from simulators.motion import VESSELS
 
 Floats = NDArray[np.float64]
 
-ELLIPSOID, SLAB_ELLIPSOID, CYLINDER = 0.0, 1.0, 2.0
+ELLIPSOID, SLAB_ELLIPSOID, CYLINDER, ROD = 0.0, 1.0, 2.0, 3.0
 """What column 9 of a table says: an ellipsoid cut at the slice's mid-plane, one averaged exactly over the slice (small
-objects, where through-plane partial volume matters), or a cylinder along z."""
+objects, where through-plane partial volume matters), an endless cylinder along z, or one of half length c."""
 
 ANTERIOR_PER_CAUDAL = 1.3 / 4.9  # of the heart in a breath (Shechter 2004, IEEE TMI 23:1046)
 BEAD_SPACING_MM = 4.0  # an artery is drawn as a row of beads; touching ones would add up to a false density

@@ -87,7 +87,7 @@ def _project(
             below, above = z_mm - table[row, n, 2] - 0.5 * slice_mm, z_mm - table[row, n, 2] + 0.5 * slice_mm
             middle = 0.5 * (below + above)
             flat = 1.0  # share of the squared radius left at this height
-            if kind == 1.0:
+            if kind == 1.0 or kind == 3.0:
                 if below >= c or above <= -c:
                     continue
             elif kind == 0.0:
@@ -120,6 +120,8 @@ def _project(
                     k = c * np.sqrt(q)
                     low, high = min(max(below, -k), k), min(max(above, -k), k)
                     depth = (_root_integral(high, k) - _root_integral(low, k)) / (c * slice_mm)
+                elif kind == 3.0:
+                    depth = np.sqrt(q) * (min(above, c) - max(below, -c)) / slice_mm
                 else:
                     depth = np.sqrt(q)
                 out[v, g] += added * 2.0 * a * b / np.sqrt(width2) * depth
@@ -150,8 +152,9 @@ def project(
 
     Notes
     -----
-    Small objects (kind 1) are averaged exactly over the slice: the mean of the chord 2ab/w sqrt(k^2 - z^2)/c has a
-    closed form. Large ones are cut at the mid-plane. The cone angle is left out: a stack of fans.
+    Small objects (kind 1) and rods along z (kind 3) are averaged exactly over the slice: the mean of the chord 2ab/w
+    sqrt(k^2 - z^2)/c has a closed form. Large ones are cut at the mid-plane. The cone angle is left out: a stack of
+    fans.
     """
     shape = (len(view_angles_rad), len(fan.sines))
     out = np.zeros(shape, dtype=np.float32) if onto is None else onto.copy()

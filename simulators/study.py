@@ -6,7 +6,8 @@ the frozen study differ by what moved alone.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,16 @@ class Shot:
     table_mm: float
     opened_at_s: float
     start_angle_deg: float  # of the gantry at that instant
+
+
+class Scene(Protocol):
+    """What lies in the scanner: tables of objects as `phantom.moving_table` gives them."""
+
+    def still(self) -> Floats:
+        """Give what never moves and runs through all slices, [1, object, 10]."""
+
+    def moving(self, times_s: Floats) -> Floats:
+        """Give all else at some instants of patient time, [time, object, 10], or [1, object, 10] if it stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +137,53 @@ def acquire(
     """
     _refuse_what_cannot_be_scanned(shots)
     ordered = sorted(shots, key=lambda shot: shot.table_mm)
+    caudal = [_caudal_mm(breathing, view_times_s(shot, plan)) for shot in ordered]
+    if frozen is not None:
+        caudal = [np.full(1, float(np.mean(np.concatenate(caudal))))]
+    scene = _Heart(patient, motion, breathing, frozen, float(caudal[0][0]))
+    volume = scan(scene, ordered, plan, noise_seed=noise_seed, threads=threads)
+    least, most = min(float(c.min()) for c in caudal), max(float(c.max()) for c in caudal)
+    return replace(volume, caudal_mm=(least, most))
+
+
+@dataclass(frozen=True, slots=True)
+class _Heart:
+    """A patient as a scene; held, the heart is sunk by `caudal_mm`."""
+
+    patient: Patient
+    motion: MotionClock
+    breathing: Breathing | None
+    frozen: Frozen | None
+    caudal_mm: float
+
+    def still(self) -> Floats:
+        return static_table(self.patient)
+
+    def moving(self, times_s: Floats) -> Floats:
+        if self.frozen is None:
+            displacement = self.motion.displacement(times_s)
+            return moving_table(self.patient, displacement, _caudal_mm(self.breathing, times_s))
+        held = self.motion.held(self.frozen.rr_ms, self.frozen.centre_after_r_ms)[None, :]
+        return moving_table(self.patient, held, np.full(1, self.caudal_mm))
+
+
+def scan(
+    scene: Scene, shots: Sequence[Shot], plan: AcquisitionPlan, *, noise_seed: int | None, threads: int = 2
+) -> StudyVolume:
+    """Scan whatever lies in the scanner; parameters, result and what it raises as of `acquire`."""
+    _refuse_what_cannot_be_scanned(shots)
+    ordered = sorted(shots, key=lambda shot: shot.table_mm)
     fan = make_fan(plan.fan_deg)
     method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff, sources=plan.sources)
     grid = make_grid(plan.matrix, plan.fov_mm, plan.centre_x_mm, plan.centre_y_mm)
     quanta = photons(plan.tube_current_ma, plan.rotation_ms, plan.slice_thickness_mm)
-    still = static_table(patient)
-    caudal = [_caudal_mm(breathing, view_times_s(shot, plan)) for shot in ordered]
-    if frozen is not None:
-        caudal = [np.full(1, float(np.mean(np.concatenate(caudal))))] * len(ordered)
+    still = scene.still()
     z = np.concatenate([slice_positions_mm(shot.table_mm, plan) for shot in ordered])
     hu = np.empty((len(z), grid.matrix, grid.matrix), dtype=np.float32)
 
     with ThreadPoolExecutor(threads) as pool:
         for number, shot in enumerate(ordered):
-            table = moving_table(patient, _displacement(motion, frozen, view_times_s(shot, plan)), caudal[number])
+            table = scene.moving(view_times_s(shot, plan))
             angles = view_angles_rad(shot.start_angle_deg, plan)
             # what stands still is a cylinder along z: one projection serves all slices of the slab
             background = [project(still, source, fan, 0.0, plan.slice_thickness_mm) for source in angles]
@@ -172,7 +216,7 @@ def acquire(
         pixel_mm=grid.pixel_mm,
         x0_mm=grid.x0_mm,
         y0_mm=grid.y0_mm,
-        caudal_mm=(float(min(c.min() for c in caudal)), float(max(c.max() for c in caudal))),
+        caudal_mm=(0.0, 0.0),
         plan=plan,
         shots=tuple(ordered),
     )
@@ -181,13 +225,6 @@ def acquire(
 def _refuse_what_cannot_be_scanned(shots: Sequence[Shot]) -> None:
     if not shots or len({shot.step for shot in shots}) != len(shots):
         raise ValueError("a study needs one shot for each of its steps, and at least one step")
-
-
-def _displacement(motion: MotionClock, frozen: Frozen | None, times_s: Floats) -> Floats:
-    """Give where the arteries are at some instants, [time, vessel]; one instant stands for all where they are held."""
-    if frozen is None:
-        return motion.displacement(times_s)
-    return motion.held(frozen.rr_ms, frozen.centre_after_r_ms)[None, :]
 
 
 def _caudal_mm(breathing: Breathing | None, times_s: Floats) -> Floats:

@@ -87,7 +87,7 @@ def _project(
             below, above = z_mm - table[row, n, 2] - 0.5 * slice_mm, z_mm - table[row, n, 2] + 0.5 * slice_mm
             middle = 0.5 * (below + above)
             flat = 1.0  # share of the squared radius left at this height
-            if kind == 1.0 or kind == 3.0:
+            if kind in (1.0, 3.0):
                 if below >= c or above <= -c:
                     continue
             elif kind == 0.0:

@@ -5,7 +5,7 @@ import pytest
 
 from simulators.anatomy import make_patient
 from simulators.motion import MotionClock, RestOffsets
-from simulators.phantom import CYLINDER, ELLIPSOID, SLAB_ELLIPSOID, moving_table, static_table
+from simulators.phantom import CYLINDER, ELLIPSOID, ROD, SLAB_ELLIPSOID, moving_table, static_table
 from simulators.projector import (
     SOURCE_RADIUS_MM,
     WATER_PER_MM,
@@ -39,6 +39,9 @@ def reference(table: np.ndarray, angles: np.ndarray, fan: Fan, z_mm: float, slic
                 for e in edges
             ]
             depth = (area[1] - area[0]) / (c * slice_mm)
+        elif kind[0, 0] == ROD:
+            inside = np.clip(z_mm - z + 0.5 * slice_mm, -c, c) - np.clip(z_mm - z - 0.5 * slice_mm, -c, c)
+            depth = np.sqrt(np.maximum(left, 0.0)) * inside / slice_mm
         else:
             height = np.zeros_like(z) if kind[0, 0] == CYLINDER else (z_mm - z) / c
             depth = np.sqrt(np.maximum(left - height**2, 0.0))
@@ -65,7 +68,7 @@ def test_the_moving_body_equals_the_numpy_reference() -> None:
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.6, 2.2])
-@pytest.mark.parametrize("kind", [ELLIPSOID, SLAB_ELLIPSOID, CYLINDER])
+@pytest.mark.parametrize("kind", [ELLIPSOID, SLAB_ELLIPSOID, CYLINDER, ROD])
 def test_single_objects_equal_the_numpy_reference(kind: float, turn: float) -> None:
     """Each kind, anywhere in the field, at any turn."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -74,6 +77,13 @@ def test_single_objects_equal_the_numpy_reference(kind: float, turn: float) -> N
         expected = reference(table, angles, FAN, 0.5, 3.0)
         assert expected.max() > 5
         assert np.abs(project(table, angles, FAN, 0.5, 3.0) - expected).max() <= 1e-4 * expected.max()
+
+
+@pytest.mark.parametrize(("z_mm", "share"), [(0.0, 1.0), (4.0, 1.0 / 6.0), (4.6, 0.0), (5.6, 0.0)])
+def test_a_rod_ends_where_it_ends(z_mm: float, share: float) -> None:
+    """A rod of 6 mm fills a slice of 3 mm at its middle, a sixth of it 4 mm away, and none beyond its end."""
+    table = np.array([[row(0.0, 0.0, 0.0, (5.0, 5.0, 3.0), 0.0, ROD)]])
+    assert 10.0 * share == pytest.approx(project(table, np.array([0.3]), FAN, z_mm, 3.0).max(), abs=0.01)
 
 
 @pytest.mark.parametrize("z_mm", [0.0, 1.4, 2.6, 3.2])

@@ -1,0 +1,81 @@
+"""Virtual studies for the tables of the twin: their Agatston scores, and pictures of curves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from gating.messages import AcquisitionPlan
+from scanner_bridge.plan import plan_from
+from scanner_bridge.settings import PlanSettings
+from scoring.lesions import Labels
+from scoring.score import Score, score_volume
+from scoring.settings import ScoreSettings
+from scoring.volume import axial_volume
+from simulators.motion import MotionClock, RestOffsets
+from simulators.study import Shot, StudyVolume
+
+PICTURES = Path("out/bench")
+BEATS = 60
+FIRST_BEAT = 12  # that is exposed; every second one
+
+
+def plan_of(*, matrix: int = 256, **settings: float) -> AcquisitionPlan:
+    """Make a plan of the default site with some settings changed; the picture is coarser to save time."""
+    return msgspec.structs.replace(plan_from(msgspec.convert(settings, PlanSettings)), matrix=matrix)
+
+
+def agatston(volume: StudyVolume, labels: np.ndarray) -> dict[str, float]:
+    """Score the slices as they would lie on a disk, by vessel and in total."""
+    axial = axial_volume(
+        np.rint(volume.hu),
+        row_mm=volume.pixel_mm,
+        column_mm=volume.pixel_mm,
+        z_mm=volume.z_mm,
+        x0_mm=volume.x0_mm,
+        y0_mm=volume.y0_mm,
+        simulated=True,
+    )
+    outcome = score_volume(axial, Labels(labels), ScoreSettings())
+    assert isinstance(outcome, Score), outcome
+    return {name: float(value or 0.0) for name, value in outcome.agatston.items()}
+
+
+def steady_clock(bpm: float, rest: RestOffsets | None = None) -> MotionClock:
+    """Give the motion of a heart that beats evenly."""
+    return MotionClock(np.arange(BEATS) * 60.0 / bpm, rest or RestOffsets())
+
+
+def shots_at(plan: AcquisitionPlan, bpm: float, centre_ms: float, angle_deg: float = 37.0) -> list[Shot]:
+    """Expose every second beat, the middle of the views `centre_ms` after its R."""
+    opened_s = (centre_ms - plan.half_scan_ms / 2.0) * 1e-3
+    begins = [(FIRST_BEAT + 2 * step) * 60.0 / bpm + opened_s for step in range(len(plan.table_mm))]
+    return [
+        Shot(step, z, at_s, angle_deg + 101.0 * step)
+        for step, (z, at_s) in enumerate(zip(plan.table_mm, begins, strict=True))
+    ]
+
+
+def draw(
+    name: str,
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    title: str,
+    x: str,
+    y: str,
+    level: float | None = None,
+) -> None:
+    """Draw curves into one picture, so that it can be read without the text."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7.0, 4.2), layout="constrained")
+    for label, (at, values) in curves.items():
+        axes.plot(at, values, marker="o", markersize=3.5, label=label)
+    if level is not None:
+        axes.axhline(level, color="0.6", linewidth=0.8)
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.legend(frameon=False)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURES / f"{name}.png", dpi=110)
+    plt.close(figure)

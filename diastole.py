@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("simulators.io.cli", "play a recorded ECG as a serial port"),
     "evaluate": ("gating.io.evaluate_cli", "measure the R-peak detector on annotated recordings"),
     "compare": ("simulators.io.compare_cli", "scan the same hearts under several gating policies"),
+    "campaign": ("simulators.io.campaign_cli", "run a grid of whole virtual studies to one table"),
     "rehearse": ("simulators.io.rehearse_cli", "rehearse a breath-hold: what the scan will be like, and one advice"),
     "score": ("scoring.io.cli", "score the calcium in a CT series"),
     "check": ("gating.io.cli", "say what would stop a scan today"),

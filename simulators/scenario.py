@@ -85,7 +85,9 @@ class Scanner(Section, frozen=True):
     """What the simulated scanner can do."""
 
     rotation_ms: float = 280.0
+    sources: int = 1
     steps: int = 4
+    slices_per_step: int = 12
     tube_current_ma: float = 290.0
     matrix: int = 512
     table_move_ms: float = 700.0

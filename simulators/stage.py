@@ -3,12 +3,13 @@
 The demo builds the same things from the same functions, so that a seed means the same on real wires.
 """
 
+import msgspec
 import numpy as np
 
 from gating.frontends import FRONTENDS
 from gating.judge import Judge
 from gating.messages import AcquisitionPlan
-from gating.settings import GateSettings
+from gating.settings import GateSettings, WindowSettings
 from scanner_bridge.driver import Capabilities
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import BridgeSettings, PlanSettings
@@ -37,12 +38,14 @@ def plan_settings(scenario: Scenario) -> PlanSettings:
     """Give the plan that a scenario's scanner is asked for, centred on the heart at z = 0."""
     scanner = scenario.scanner
     usual = PlanSettings()
-    feed_mm = usual.slices_per_step * usual.slice_thickness_mm
+    feed_mm = scanner.slices_per_step * usual.slice_thickness_mm
     return PlanSettings(
         plan_id=f"calcium-{scenario.name}",
         patient=f"SIM-{scenario.seed:04d}",
         steps=scanner.steps,
         first_table_mm=-feed_mm * (scanner.steps - 1) / 2,
+        slices_per_step=scanner.slices_per_step,
+        sources=scanner.sources,
         rotation_ms=scanner.rotation_ms,
         tube_current_ma=scanner.tube_current_ma,
         matrix=scanner.matrix,
@@ -68,13 +71,17 @@ def set_up(
     faults: BusFaults | None = None,
     started_at_ns: int = START_NS,
     wires: int = 2,
+    window: WindowSettings | None = None,
 ) -> VirtualScan:
-    """Put a scenario on the stage of virtual time; `wires` picks another draw of all delays."""
+    """Put a scenario on the stage of virtual time.
+
+    `wires` picks another draw of all delays, `window` another gating policy than the default.
+    """
     signal = patient_source(scenario, FRONTENDS[scenario.box.frontend], hearts_beats(scenario))
     return _stage(
         scenario,
         signal,
-        gate_settings(scenario),
+        msgspec.structs.replace(gate_settings(scenario), window=window or WindowSettings()),
         capabilities,
         judge,
         faults=faults,

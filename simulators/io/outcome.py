@@ -100,6 +100,20 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
     return report
 
 
+def scores(log: ScanLog, story: Story) -> tuple[dict[str, object], Score | None, Score | None]:
+    """Give what the gating came to, and the scores of a complete scan and of the same heart held; nothing is written.
+
+    The slices are rounded to whole HU as on a disk; an incomplete scan has no score.
+    """
+    gating, used = gating_report(log), _used(log)
+    if not gating["complete"]:
+        return gating, None, None
+    patient, motion = make_patient(story.scenario, story.scenario.seed), _motion(log, story)
+    volume = _moving(log, story, patient, motion, used)
+    labels = territories(patient, motion, volume)
+    return gating, _score(volume, labels), _frozen_score(volume, labels, patient, motion, used, story)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write one JSON file, indented for people."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
@@ -177,19 +191,23 @@ def _frozen_score(
         breathing=Breathing(story.scenario.respiration),
         frozen=frozen,
     )
-    # the slices on disk hold whole HU: the truth is rounded the same way
-    volume = axial_volume(
-        np.rint(still.hu),
-        row_mm=still.pixel_mm,
-        column_mm=still.pixel_mm,
-        z_mm=still.z_mm,
-        x0_mm=still.x0_mm,
-        y0_mm=still.y0_mm,
+    return _score(still, labels)
+
+
+def _score(volume: StudyVolume, labels: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]) -> Score:
+    """Score slices that lie on no disk, rounded to whole HU as they would be there."""
+    axial = axial_volume(
+        np.rint(volume.hu),
+        row_mm=volume.pixel_mm,
+        column_mm=volume.pixel_mm,
+        z_mm=volume.z_mm,
+        x0_mm=volume.x0_mm,
+        y0_mm=volume.y0_mm,
         simulated=True,
     )
-    outcome = score_volume(volume, Labels(labels), ScoreSettings())
+    outcome = score_volume(axial, Labels(labels), ScoreSettings())
     if not isinstance(outcome, Score):
-        raise AssertionError(f"the frozen study was refused: {outcome}")  # noqa: TRY004  # no type error: our own slices
+        raise AssertionError(f"the twin's study was refused: {outcome}")  # noqa: TRY004  # no type error: our own slices
     return outcome
 
 

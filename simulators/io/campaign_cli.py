@@ -124,8 +124,8 @@ def _cells(one: Summary) -> tuple[str, ...]:
 
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:84rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}"
-    "table{border-collapse:collapse}td,th{padding:.3rem .7rem;border-bottom:1px solid #d0d7de;text-align:left;white-space:nowrap}"
-    ".n{text-align:right}svg{display:block}small{color:#57606a}"
+    "table{border-collapse:collapse}td,th{padding:.3rem .7rem;border-bottom:1px solid #d0d7de;text-align:left}"
+    "td{white-space:nowrap}svg{display:block}small{color:#57606a}"
 )
 WIDTH, ROW, MOST_PERCENT = 420, 18, 50.0
 

@@ -15,14 +15,13 @@ from gating.errors import SettingsError
 from gating.messages import AcquisitionPlan
 from scoring.io.cli import run as score_series
 from scoring.io.html import render
-from scoring.lesions import Labels
 from scoring.report import ScoreReport, to_json
-from scoring.score import Score, score_volume
+from scoring.score import Score
 from scoring.settings import ScoreSettings
-from scoring.volume import axial_volume
 from simulators.anatomy import Patient, make_patient
 from simulators.io import dicom
 from simulators.io.page import appendix
+from simulators.io.slices import score_of
 from simulators.motion import Breathing, MotionClock, rest_offsets
 from simulators.report import Exposure, ScanLog, exposures, gating_report, steps_exposed
 from simulators.scenario import Scenario
@@ -111,7 +110,7 @@ def scores(log: ScanLog, story: Story) -> tuple[dict[str, object], Score | None,
     patient, motion = make_patient(story.scenario, story.scenario.seed), _motion(log, story)
     volume = _moving(log, story, patient, motion, used)
     labels = territories(patient, motion, volume)
-    return gating, _score(volume, labels), _frozen_score(volume, labels, patient, motion, used, story)
+    return gating, score_of(volume, labels), _frozen_score(volume, labels, patient, motion, used, story)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -191,24 +190,7 @@ def _frozen_score(
         breathing=Breathing(story.scenario.respiration),
         frozen=frozen,
     )
-    return _score(still, labels)
-
-
-def _score(volume: StudyVolume, labels: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]) -> Score:
-    """Score slices that lie on no disk, rounded to whole HU as they would be there."""
-    axial = axial_volume(
-        np.rint(volume.hu),
-        row_mm=volume.pixel_mm,
-        column_mm=volume.pixel_mm,
-        z_mm=volume.z_mm,
-        x0_mm=volume.x0_mm,
-        y0_mm=volume.y0_mm,
-        simulated=True,
-    )
-    outcome = score_volume(axial, Labels(labels), ScoreSettings())
-    if not isinstance(outcome, Score):
-        raise AssertionError(f"the twin's study was refused: {outcome}")  # noqa: TRY004  # no type error: our own slices
-    return outcome
+    return score_of(still, labels)
 
 
 def _cardiac(volume: StudyVolume, used: dict[int, Exposure]) -> list[dicom.CardiacTags]:

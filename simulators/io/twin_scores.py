@@ -4,17 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.lesions import Labels
-from scoring.score import Score, score_volume
-from scoring.settings import ScoreSettings
-from scoring.volume import axial_volume
 from simulators.anatomy import make_patient
 from simulators.beat_scan import BeatScan
 from simulators.comparison import Case
+from simulators.io.slices import score_of
 from simulators.motion import Breathing
 from simulators.scenario import Scenario, reseeded
 from simulators.stage import seed_angle_deg
-from simulators.study import Frozen, Shot, StudyVolume, acquire, territories
+from simulators.study import Frozen, Shot, acquire, territories
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +47,6 @@ def scored(scenario: Scenario, case: Case, scan: BeatScan) -> TwinScore:
         centre_after_r_ms=float(np.mean([(one.recon_centre_at_ns - one.trigger.r_at_ns) / 1e6 for one in scan.whole])),
     )
     still = acquire(patient, case.motion, shots, plan, noise_seed=case.seed, breathing=breathing, frozen=frozen)
-    labels = Labels(territories(patient, case.motion, moving))
-    return TwinScore(case.name, _agatston(moving, labels), _agatston(still, labels))
-
-
-def _agatston(volume: StudyVolume, labels: Labels) -> float:
-    """Score the slices as they would lie on a disk, in whole HU."""
-    axial = axial_volume(
-        np.rint(volume.hu),
-        row_mm=volume.pixel_mm,
-        column_mm=volume.pixel_mm,
-        z_mm=volume.z_mm,
-        x0_mm=volume.x0_mm,
-        y0_mm=volume.y0_mm,
-        simulated=True,
-    )
-    outcome = score_volume(axial, labels, ScoreSettings())
-    if not isinstance(outcome, Score):
-        raise AssertionError(f"the twin's study was refused: {outcome}")  # noqa: TRY004  # our own slices
-    return float(outcome.agatston["total"] or 0.0)
+    labels = territories(patient, case.motion, moving)
+    found = (float(score_of(volume, labels).agatston["total"] or 0.0) for volume in (moving, still))
+    return TwinScore(case.name, *found)

@@ -9,10 +9,7 @@ import numpy as np
 from gating.messages import AcquisitionPlan
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
-from scoring.lesions import Labels
-from scoring.score import Score, score_volume
-from scoring.settings import ScoreSettings
-from scoring.volume import axial_volume
+from simulators.io.slices import score_of
 from simulators.motion import MotionClock, RestOffsets
 from simulators.study import Shot, StudyVolume
 
@@ -28,18 +25,7 @@ def plan_of(*, matrix: int = 256, **settings: float) -> AcquisitionPlan:
 
 def agatston(volume: StudyVolume, labels: np.ndarray) -> dict[str, float]:
     """Score the slices as they would lie on a disk, by vessel and in total."""
-    axial = axial_volume(
-        np.rint(volume.hu),
-        row_mm=volume.pixel_mm,
-        column_mm=volume.pixel_mm,
-        z_mm=volume.z_mm,
-        x0_mm=volume.x0_mm,
-        y0_mm=volume.y0_mm,
-        simulated=True,
-    )
-    outcome = score_volume(axial, Labels(labels), ScoreSettings())
-    assert isinstance(outcome, Score), outcome
-    return {name: float(value or 0.0) for name, value in outcome.agatston.items()}
+    return {name: float(value or 0.0) for name, value in score_of(volume, labels).agatston.items()}
 
 
 def steady_clock(bpm: float, rest: RestOffsets | None = None) -> MotionClock:

@@ -272,7 +272,7 @@ def dose(log: ScanLog) -> dict[str, object]:
     dlp = beam_ms * plan.dlp_mgycm_per_ms
     irradiated_cm = len({beam.step for beam in log.beams}) * plan.collimation_mm / 10
     return {
-        "mas": beam_ms / 1000 * plan.tube_current_ma,
+        "mas": beam_ms / 1000 * plan.tube_current_ma * plan.sources,
         "beam_on_ms": beam_ms,
         "ctdivol_mgy": dlp / irradiated_cm if irradiated_cm else 0.0,
         "dlp_mgycm": dlp,

@@ -140,7 +140,7 @@ def _describe_acquisition(dataset: Dataset, volume: StudyVolume, index: int) -> 
     dataset.KVP = plan.kvp
     dataset.XRayTubeCurrent = round(plan.tube_current_ma)
     dataset.ExposureTime = round(plan.half_scan_ms)
-    dataset.Exposure = round(plan.tube_current_ma * plan.half_scan_ms * 1e-3)
+    dataset.Exposure = round(plan.tube_current_ma * plan.sources * plan.half_scan_ms * 1e-3)
     dataset.DataCollectionDiameter = round(2.0 * SOURCE_RADIUS_MM * np.sin(np.deg2rad(plan.fan_deg / 2)), 1)
     dataset.ReconstructionDiameter = plan.fov_mm
     dataset.DistanceSourceToPatient = SOURCE_RADIUS_MM

@@ -1,5 +1,6 @@
 """Slices and territories as DICOM: what every reader needs, the cardiac tags, and the same bytes for the same seed."""
 
+import dataclasses
 import shutil
 import subprocess
 from datetime import datetime
@@ -71,6 +72,14 @@ def test_slices_say_what_they_are(tmp_path: Path, volume: StudyVolume, labels: L
     assert "SIMULATED" in dataset.ImageComments
     assert PLAN.patient == dataset.PatientID
     assert not dataset.PatientBirthDate
+
+
+def test_two_sources_expose_with_the_current_of_both(tmp_path: Path, volume: StudyVolume, labels: Labels) -> None:
+    """The current is that of each tube, the exposure in mAs that of both."""
+    two = dataclasses.replace(volume, plan=msgspec.structs.replace(volume.plan, sources=2))
+    one, both = (write(tmp_path / name, study, labels)[0] for name, study in (("one", volume), ("two", two)))
+    assert one.XRayTubeCurrent == both.XRayTubeCurrent
+    assert 2 * float(one.Exposure) == pytest.approx(float(both.Exposure), abs=1.0)
 
 
 def test_the_same_study_is_the_same_bytes(tmp_path: Path, volume: StudyVolume, labels: Labels) -> None:

@@ -1,5 +1,6 @@
 """Said beside true: the gating part of the report."""
 
+import dataclasses
 from collections.abc import Callable
 
 import msgspec
@@ -146,6 +147,14 @@ def test_an_incomplete_scan_says_what_is_missing_and_what_it_cost(log: ScanLog) 
     assert 392.0 * 0.08 * 0.014 == pytest.approx(dose["effective_msv"])
     assert 0.392 * 290 == pytest.approx(dose["mas"])
     assert 392.0 * 0.08 / 8.0 == pytest.approx(dose["ctdivol_mgy"]), "the mean over the two slabs that got beam"
+
+
+def test_two_sources_cost_the_current_of_both(log: ScanLog) -> None:
+    """The plan's current is that of each tube: the mAs are those of both."""
+    two = dataclasses.replace(log, plan=msgspec.structs.replace(log.plan, sources=2))
+    dose = gating_report(two)["dose"]
+    assert isinstance(dose, dict)
+    assert 2 * 0.392 * 290 == pytest.approx(dose["mas"])
 
 
 def test_latency_counts_from_the_confirming_sample(log: ScanLog) -> None:

@@ -35,7 +35,6 @@ LEAD_NS = ns_from_ms(25.0)
 
 AT_REST_MM = 1.0
 
-VENTRICULAR = ("V", "E")  # WFDB symbols
 USUAL = Shape(alike=0.99, unlike_ratio=1.0, width_ratio=1.0, size_ratio=1.0)
 WIDE = Shape(alike=0.2, unlike_ratio=20.0, width_ratio=1.5, size_ratio=1.3)
 """The shapes of beats, as far as beats without samples have any: medians of MIT-BIH (docs/beats.md)."""
@@ -122,7 +121,7 @@ def confirmed(number: int, true: TrueBeat) -> tuple[RPeak, Shape]:
     """Give a true beat as the detector would confirm it, and its shape."""
     r_at_ns = round(true.r_at_s * NS_PER_S)
     peak = RPeak(number, "confirmed", r_at_ns, 0, 1.0, "II", r_at_ns + CONFIRMED_AFTER_NS, 1.0, armed=True)
-    return peak, WIDE if true.kind == "pvc" or true.symbol in VENTRICULAR else USUAL
+    return peak, WIDE if true.atria == "apart" else USUAL
 
 
 class _Scan:
@@ -139,7 +138,7 @@ class _Scan:
         self._beats, self._motion, self._plan, self._settings = beats, motion, plan, settings
         self._r_at_ns = [round(beat.r_at_s * NS_PER_S) for beat in beats]
         self._rooms = (Beats(settings.rhythm), RhythmJudge(settings.rhythm), Predictor(settings.prediction))
-        self._permit = Permit(_armed(plan), 0)
+        self._permit = Permit(armed_for(plan), 0)
         self._hold_began_at_ns = hold_began_at_ns
         self._settled_at_ns = hold_began_at_ns + round(plan.settle_s * NS_PER_S)
         self._ends_at_ns = hold_began_at_ns + round(plan.breath_hold_limit_s * NS_PER_S)
@@ -256,7 +255,7 @@ class _Scan:
         )
 
 
-def _armed(plan: AcquisitionPlan) -> Armed:
+def armed_for(plan: AcquisitionPlan) -> Armed:
     """Give the word of a bridge that is armed, as far as a trigger needs it."""
     return Armed(
         session="beats",

@@ -137,34 +137,45 @@ def acquire(
     """
     _refuse_what_cannot_be_scanned(shots)
     ordered = sorted(shots, key=lambda shot: shot.table_mm)
-    caudal = [_caudal_mm(breathing, view_times_s(shot, plan)) for shot in ordered]
+    caudal = np.concatenate([_caudal_mm(breathing, view_times_s(shot, plan)) for shot in ordered])
+    scene: Scene = _Moving(patient, motion, breathing)
     if frozen is not None:
-        caudal = [np.full(1, float(np.mean(np.concatenate(caudal))))]
-    scene = _Heart(patient, motion, breathing, frozen, float(caudal[0][0]))
+        caudal = np.full(1, float(caudal.mean()))
+        held = motion.held(frozen.rr_ms, frozen.centre_after_r_ms)[None, :]
+        scene = _Held(patient, held, caudal)
     volume = scan(scene, ordered, plan, noise_seed=noise_seed, threads=threads)
-    least, most = min(float(c.min()) for c in caudal), max(float(c.max()) for c in caudal)
-    return replace(volume, caudal_mm=(least, most))
+    return replace(volume, caudal_mm=(float(caudal.min()), float(caudal.max())))
 
 
 @dataclass(frozen=True, slots=True)
-class _Heart:
-    """A patient as a scene; held, the heart is sunk by `caudal_mm`."""
+class _Moving:
+    """A patient whose heart beats and breath moves."""
 
     patient: Patient
     motion: MotionClock
     breathing: Breathing | None
-    frozen: Frozen | None
-    caudal_mm: float
 
     def still(self) -> Floats:
         return static_table(self.patient)
 
     def moving(self, times_s: Floats) -> Floats:
-        if self.frozen is None:
-            displacement = self.motion.displacement(times_s)
-            return moving_table(self.patient, displacement, _caudal_mm(self.breathing, times_s))
-        held = self.motion.held(self.frozen.rr_ms, self.frozen.centre_after_r_ms)[None, :]
-        return moving_table(self.patient, held, np.full(1, self.caudal_mm))
+        return moving_table(self.patient, self.motion.displacement(times_s), _caudal_mm(self.breathing, times_s))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A patient whose heart and breath are held."""
+
+    patient: Patient
+    displacement: Floats  # [1, vessel]
+    caudal_mm: Floats  # [1]
+
+    def still(self) -> Floats:
+        return static_table(self.patient)
+
+    def moving(self, times_s: Floats) -> Floats:
+        del times_s  # it is the same at any
+        return moving_table(self.patient, self.displacement, self.caudal_mm)
 
 
 def scan(

@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from gating.frontends.frontend import SampleBlock
 from gating.gate import Gate
 from gating.io.numbers import read_judge
-from gating.messages import Armed, Beat, Inhibit, Message, Rhythm, plan_hash
+from gating.messages import Beat, Inhibit, Message, Rhythm
 from gating.settings import GateSettings
 from gating.units import NS_PER_S, Nanoseconds
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
+from simulators.beat_scan import armed_for
 from simulators.meter_tests import Waveform, meter_test
 
 RATE_HZ, BLOCK = 500.0, 8
@@ -47,21 +48,6 @@ class Run:
         return None
 
 
-def _armed() -> Armed:
-    """Give the word of a bridge that is armed, as far as the gate needs it."""
-    plan = plan_from(PlanSettings())
-    return Armed(
-        session="ec13",
-        nonce="ec13",
-        plan=plan,
-        plan_hash=plan_hash(plan),
-        gate_key_id="ec13",
-        lead_ms=0.0,
-        at_ns=0,
-        ends_at_ns=0,
-    )
-
-
 def run(name: str, size: float = 1.0, seconds: float | None = None) -> Run:
     """Feed a test, with a little noise, through a gate that is asked after every block and armed in the lead-in."""
     wave = meter_test(name, RATE_HZ, size)
@@ -76,5 +62,5 @@ def run(name: str, size: float = 1.0, seconds: float | None = None) -> Run:
         now = Nanoseconds(round(at_s * NS_PER_S) + ARRIVES_NS)
         said += [(at_s, message) for message in gate.take(block, now)]
         if first == ARMED_AFTER_BLOCKS * BLOCK:
-            gate.hear(replace(_armed(), at_ns=now), now)
+            gate.hear(replace(armed_for(plan_from(PlanSettings())), at_ns=now), now)
     return Run(wave, tuple(said))

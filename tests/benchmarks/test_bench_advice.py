@@ -4,6 +4,7 @@ A patient's rate, breathing, drop, scatter, ectopic beats and rest phases are dr
 BENCH="-k advice"` prints the tables of docs/advice.md and draws its picture into `out/bench`.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gating.advice import advise
 from gating.forecast import Draws, draw, window_of
 from gating.messages import AcquisitionPlan
 from gating.rehearsal import NotRehearsed, Rehearsed
@@ -118,6 +120,18 @@ def test_what_was_foretold_comes(name: str) -> None:
     )
     _draw(name, kept, [(float(foretold[m].mean()), float(came[m].mean()), int(m.sum())) for _, m in groups if m.any()])
     hold(limits)
+
+
+def test_an_advice_takes_less_than_a_second() -> None:
+    """The forecast of the plan, those of five other policies and the advice, of ten patients."""
+    settings, plan, times = GateSettings(), plan_from(PlanSettings()), []
+    for seed in range(10):
+        found = rehearse(scenario_cases(drawn_patient(seed), (seed,))[0], settings)
+        assert isinstance(found, Rehearsed)
+        begun = time.perf_counter()
+        advise(found, plan, settings)
+        times.append(time.perf_counter() - begun)
+    hold([at_most("advice, s, slowest of ten", 1.0, max(times))])
 
 
 def _draw(name: str, places: dict[str, NDArray[np.float64]], points: list[tuple[float, float, int]]) -> None:

@@ -6,6 +6,7 @@ every artery truly moves less than 1 mm during the temporal resolution. `make be
 docs/policies.md.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,9 @@ from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
 from simulators.beat_scan import BeatScan
 from simulators.comparison import PolicyFigures, figures, parse_policy, scans, scenario_cases
+from simulators.io.scenarios import load_scenario
 from simulators.scenario import Respiration, RhythmStory, Scenario
-from tests.benchmarks.limits import Limit, at_least, hold, number, table
+from tests.benchmarks.limits import Limit, at_least, at_most, hold, number, table
 
 OURS = "least_blur_dose"
 BY_INTERVAL = "least_blur_dose:interval_before"
@@ -198,3 +200,13 @@ def test_ours_beside_the_scanners_policies(name: str) -> None:
         _print_fibrillation(f"{name}, spread x{spread:g}", STORIES[-1], PLANS[name], spread)
     table(f"{name}: rows", ("spread", "won", "won at equal padding", "best of its dose"), counted)
     hold(limits)
+
+
+def test_a_hundred_patients_under_four_policies_take_less_than_a_minute() -> None:
+    """What `diastole compare pvc --seeds 100` computes, in one process."""
+    policies = [parse_policy(text) for text in (OURS, *list(PEERS.values())[:3])]
+    begun = time.perf_counter()
+    cases = scenario_cases(load_scenario("pvc"), range(1, 101))
+    done = list(scans(cases, policies, plan_from(PlanSettings()), GateSettings()))
+    assert 400 == len(done)
+    hold([at_most("100 patients, 4 policies, s", 60.0, time.perf_counter() - begun)])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -9,12 +10,15 @@ import numpy as np
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
 from simulators.anatomy import make_patient
+from simulators.campaign import Campaign, ScannerChange, jobs
+from simulators.io.campaign_run import run_all
 from simulators.motion import Breathing, MotionClock, RestOffsets
 from simulators.phantom import moving_table
 from simulators.projector import make_fan, project
 from simulators.reconstruction import make_grid, make_method, reconstruct
 from simulators.scenario import Respiration, Scenario
 from simulators.study import Shot, acquire, territories, view_angles_rad, warm_up
+from tests.benchmarks.limits import at_least, hold
 
 PLAN = plan_from(PlanSettings())
 CLOCK = MotionClock(np.arange(60), RestOffsets())
@@ -67,3 +71,17 @@ def test_one_slice() -> None:
     }
     for name, work in parts.items():
         print(f"\n{name}: {1e3 * best_s(work, 5):.1f} ms", end="")
+
+
+def test_a_campaign(tmp_path: Path) -> None:
+    """Whole studies a minute on two processes, start-up in it: 22 slices of 256 x 256, and 48 of 512 x 512."""
+    a_minute: dict[int, float] = {}
+    for matrix, steps, slices, seeds in ((256, 2, 11, 8), (512, 4, 12, 4)):
+        scanner = ScannerChange(name="bench", matrix=matrix, steps=steps, slices_per_step=slices)
+        asked = Campaign(name="bench", scenarios=("steady", "pvc"), seeds=seeds, scanners=(scanner,))
+        (tmp_path / str(matrix)).mkdir()
+        begun = time.perf_counter()
+        done = list(run_all(jobs(asked), tmp_path / str(matrix), 2))
+        a_minute[matrix] = 60.0 * len(done) / (time.perf_counter() - begun)
+        print(f"\n{steps * slices} slices of {matrix} x {matrix}: {a_minute[matrix]:.0f} studies a minute", end="")
+    hold([at_least("22 slices of 256: studies a minute", 20.0, a_minute[256])])

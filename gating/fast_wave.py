@@ -22,7 +22,7 @@ SPAN_S = 0.8
 BIN_S = 0.008  # samples are averaged over this: above it is muscle, not heart
 AWAY, FILLED = 0.25, 0.70  # of the greatest distance; share of the time
 CROSSINGS_HZ = (4.2, 14.0)  # twice the rate: 126 to 420 bpm
-HELD_S = 0.2  # what is seen for less is chance; with the span, known within 0.9 s
+HELD_S = 0.2  # what is seen for less is chance; with the span, known within a second
 LEAST_UV = 150.0  # greatest distance from the middle
 MOST_LEADS = 0.5  # share of the trusted leads that must show it
 

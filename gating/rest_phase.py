@@ -19,14 +19,21 @@ for 76 ms (RCA), 80 ms (left): Shechter 2005, PMC2396325; spread of the centre: 
 Diastole: Otton 2013, PMC3570333 (74 % at 55, 77 % at 75 bpm; gone at 91 bpm for the LCX, 78 bpm for the RCA; R2 0.92);
 its length 0.69 (RR - RR0): gating.md section 5, formula 3. Movement in it: 1 mm in 161 ms (left, patients from 66 to
 333), 120 ms (right, 66 to 200), Wang 1999, Radiology 213:751. Speeds: 22 to 109 mm/s over the cycle, the RCA's the
-highest, Mao 2000, JCAT 24:253.
+highest, most at 0-20 % of RR, which is contraction, Mao 2000, JCAT 24:253; in the mean RCA 69.5, LCX 48.4 mm/s,
+Achenbach 2000, Radiology 216:457 (not read here).
+Which rest is better, to hold the model against: at 75 ms of temporal resolution readers found diastole better below
+70 bpm and no difference from 70 to 80, Horii 2011, Acad Radiol 18:726, doi:10.1016/j.acra.2011.01.012; at 165 ms the
+best images were in diastole in 93 % below 65 bpm and in systole in 86 % above 75 bpm, Wintersperger 2006, Invest
+Radiol 41(5). The model's turn is at 75 and 72 bpm.
 Our deviations:
 
 - the slope of the diastolic centre, 0.66, is divided: 0.315 belongs to the begin, by the interval before, and 1.005 to
   the end, by the beat's own interval (the two fitted lines give exactly that);
-- around the turning point the displacement is a parabola through 1 mm at either end of the published rest;
-- early filling and the atrial kick are ramps of speed, `WAVE_MS` long (ours): a window that just overlaps one is not
-  lost at once;
+- around the turning point the displacement is a parabola through 1 mm at either end of the published rest, and goes
+  straight on from there: Mao's slowest span, 30-50 % of RR, reaches further than that to either side;
+- early filling and the atrial kick are ramps of speed up to the published mean, `WAVE_MS` long: a window that just
+  overlaps one is not lost at once. No speed was found that was measured in either wave; the highest one belongs to
+  contraction, which no window touches;
 - what differs between patients is where the rests lie, and how slow the diastolic one is: the published ranges are
   read as +-2 SD of the logarithm, and a patient who is slow is slow on both sides;
 - the lengths of the rests are held at their means.
@@ -44,7 +51,9 @@ Rest = Literal["systole", "diastole"]
 AT_REST_MM = 1.0  # less than this (gating.md section 5, formula 5)
 SYSTOLE_SD_MS = 15.0  # of the centre between patients: 280-340 ms read as +-2 SD
 DIASTOLE_SD_MS = 30.0  # the residual of the fit: 0.66 * 150 ms * sqrt(0.08 / 0.92), RR of 150 ms SD between patients
-WAVE_MS = 80.0  # half of an early filling of 160 ms: the ramp between drift and full speed
+WAVE_MS = 133.0
+"""The ramp between drift and full speed: an atrial wave is 133 +- 13 ms long at 41 to 60 years (Nagueh 2009, Eur J
+Echocardiogr 10:165, its table of normal values, not read here)."""
 SHORTEST_RR_MS, LONGEST_RR_MS = 400.0, 1500.0  # beyond, the systolic line was not measured
 
 
@@ -55,13 +64,13 @@ class Side:
     systole_rest_ms: float  # within 1 mm
     diastole_gone_ms: float  # RR at which the diastolic rest is gone
     drift_mm_per_ms: float  # in the diastolic rest
-    fast_mm_per_ms: float  # at the height of early filling and of the atrial kick
+    wave_mm_per_ms: float  # in early filling and in the atrial kick
     drift_sd: float  # of the logarithm of the drift, between patients
 
 
 SIDES: dict[str, Side] = {
-    "left": Side(80.0, 659.0, 1.0 / 161.0, 0.065, 0.405),  # LM, LAD, LCX
-    "right": Side(76.0, 769.0, 1.0 / 120.0, 0.109, 0.277),  # RCA
+    "left": Side(80.0, 659.0, 1.0 / 161.0, 0.0484, 0.405),  # LM, LAD, LCX
+    "right": Side(76.0, 769.0, 1.0 / 120.0, 0.0695, 0.277),  # RCA
 }
 
 
@@ -135,11 +144,11 @@ def _around_turn_mm(side: Side, opens_ms: Floats, closes_ms: Floats) -> Floats:
 
 
 def _from_turn_mm(side: Side, after_ms: Floats) -> Floats:
-    """Give the distance from the turning point: a parabola, then straight at full speed."""
+    """Give the distance from the turning point: a parabola in the published rest, then straight on."""
     half = side.systole_rest_ms / 2.0
-    away, reach = np.abs(after_ms), 0.5 * side.fast_mm_per_ms * half**2  # where the parabola is at full speed
-    bent = np.minimum(away, reach)
-    return (bent / half) ** 2 + side.fast_mm_per_ms * (away - bent)
+    away = np.abs(after_ms)
+    bent = np.minimum(away, half)
+    return (bent / half) ** 2 + 2.0 / half * (away - bent)
 
 
 def _way_mm(
@@ -157,4 +166,4 @@ def _ramp_mm(side: Side, into_ms: Floats) -> Floats:
     """Give the way covered so far into a wave, whose speed rises over `WAVE_MS` and stays."""
     into = np.maximum(into_ms, 0.0)
     rising = np.minimum(into, WAVE_MS)
-    return side.fast_mm_per_ms * (rising**2 / (2.0 * WAVE_MS) + into - rising)
+    return side.wave_mm_per_ms * (rising**2 / (2.0 * WAVE_MS) + into - rising)

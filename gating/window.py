@@ -29,6 +29,10 @@ PADDINGS_MS = (0.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0)
 SCAN_SD_BPM = 1.6
 """Spread of the heart rate during a scan: SD 1.6 +- 1.0 bpm (gating.md S54)."""
 
+FALLS_YET_BPM = 2.0
+"""What the heart rate still falls by after the first exposure of a scan: half of the 4 bpm by which a scan is slower
+than the rest before it (gating.md S27); that half is ours."""
+
 FIBRILLATING = 0.6
 """Probability of fibrillation from which on no interval is taken to tell anything about the next."""
 
@@ -156,19 +160,22 @@ def _rest_of_scan(
 ) -> tuple[Rest, tuple[str, ...]]:
     """Choose the rest that the slabs of the scan will show, as far as can be seen at this beat, and say why.
 
-    The rate still settles at the first beat, and little is known of this breath-hold: the choice is made for the spread
-    that scans usually have, where that is less than what is foretold for this one beat.
+    The rate still settles at the first beat, and little is known of this breath-hold: the choice is made for the rate
+    at which the scan will be, and for the spread that scans usually have, where that is less than what is foretold for
+    this one beat.
     """
+    rate_bpm = 60_000.0 / foretold.rr_ms - (FALLS_YET_BPM if preferred is None else 0.0)
+    rr_ms = 60_000.0 / rate_bpm
     points = rr_points_ms(foretold)
-    usual_ms = SCAN_SD_BPM * foretold.rr_ms**2 / 60_000.0
-    points = foretold.rr_ms + (points - foretold.rr_ms) * min(1.0, usual_ms / max(float(points.std()), 1.0))
+    usual_ms = SCAN_SD_BPM * rr_ms**2 / 60_000.0
+    points = rr_ms + (points - foretold.rr_ms) * min(1.0, usual_ms / max(float(points.std()), 1.0))
     costs = {
         rest: candidates(
             rest,
-            (centre_ms(rest, foretold.rr_ms, foretold.rr_ms),),
+            (centre_ms(rest, rr_ms, rr_ms),),
             (0.0,),
-            rr_before_ms=foretold.rr_ms,
-            rr_ms=foretold.rr_ms,
+            rr_before_ms=rr_ms,
+            rr_ms=rr_ms,
             rr_points=points,
             plan=plan,
         )[0].cost

@@ -76,7 +76,12 @@ def dual_source(a_plan: AcquisitionPlan) -> AcquisitionPlan:
 Case = tuple[Heart, CardiacPhase | None, tuple[str, float, float, float]]
 CASES: dict[str, Case] = {
     "60 bpm: mid-diastole, 652 to 848 ms": (_heart(1000.0), None, ("diastole", 652.0, 750.0, 848.0)),
-    "75 bpm: systole": (_heart(800.0), None, ("systole", 253.0, 351.0, 449.0)),
+    "75 bpm at the first beat, and the rate will fall yet: mid-diastole": (
+        _heart(800.0),
+        None,
+        ("diastole", 520.0, 618.0, 716.0),
+    ),
+    "80 bpm: systole": (_heart(750.0), None, ("systole", 247.0, 345.0, 443.0)),
     "70 bpm, and a scan that began in systole stays there": (
         _heart(870.0),
         "systole",
@@ -84,7 +89,7 @@ CASES: dict[str, Case] = {
     ),
     "no room before the next R: systole": (_heart(1000.0, 90.0), None, ("systole", 277.0, 375.0, 473.0)),
     "after a longer beat systole lies later": (
-        _heart(800.0, before_ms=1200.0),
+        _heart(750.0, before_ms=1200.0),
         None,
         ("systole", 301.0, 399.0, 497.0),
     ),
@@ -204,7 +209,7 @@ def test_a_window_that_would_open_too_early_is_moved(a_plan: AcquisitionPlan) ->
 def test_padding_is_bought_only_where_it_covers(dual_source: AcquisitionPlan) -> None:
     """A steady heart needs none; a restless one pays for as much as reaches 90 %, and is told the price."""
     steady = place(_heart(1000.0, 10.0), dual_source, WindowSettings(), None)
-    restless = place(_heart(1000.0, 70.0), dual_source, WindowSettings(), None)
+    restless = place(_heart(1000.0, 80.0), dual_source, WindowSettings(), None)
     assert isinstance(steady, Window)
     assert isinstance(restless, Window)
     assert 0.0 == steady.padding_ms

@@ -37,7 +37,7 @@ from gating.window import Heart, NoWindow, Window, place
 
 Floats = NDArray[np.float64]
 
-LEVEL_SD_BPM = 1.0
+LEVEL_SD_BPM = 0.6
 """Of the rate of one hold against that of another; the spread within scans is SD 1.6 +- 1.0 bpm (gating.md S54)."""
 
 COUPLING = (0.6, 0.8)  # of the interval: when a drawn ectopic beat comes (gating.md section 5)
@@ -137,7 +137,9 @@ def window_of(
         heart_rate_bpm=rehearsed.rate_held_bpm, mean_rr_ms=rr_ms, sd_rr_ms=spread_ms, range_bpm=None,
         premature=round(10.0 * rehearsed.ectopic / max(rehearsed.beats, 1)), advice="go", reasons=(),
     )  # fmt: skip
-    heart = Heart(r_at_ns=0, rr_before_ms=rr_ms, prediction=prediction, rhythm=rhythm, fibrillating=fibrillating)
+    heart = Heart(
+        r_at_ns=0, rr_before_ms=rr_ms, prediction=prediction, rhythm=rhythm, fibrillating=fibrillating, settled=True
+    )  # fmt: skip
     return place(heart, plan, window, None)
 
 

@@ -79,6 +79,7 @@ class Heart:
     prediction: Prediction | None  # of the interval that it begins
     rhythm: Rhythm
     fibrillating: bool  # irregular without a pattern: no interval tells anything about the next
+    settled: bool = False  # the rate is that of the whole hold: it will not fall after the first exposure
 
 
 def heart_of(beat: ClassifiedBeat, prediction: Prediction | None, rhythm: Rhythm) -> Heart:
@@ -139,7 +140,8 @@ def _least_blur_dose(
     if foretold is None:
         rest, why = "systole", ("the next beat cannot be foretold: systole, which the interval before places",)
     else:
-        rest, why = _rest_of_scan(rests, foretold, plan, preferred)
+        falls_bpm = 0.0 if heart.settled or preferred is not None else FALLS_YET_BPM
+        rest, why = _rest_of_scan(rests, foretold, plan, preferred, falls_bpm)
     if not offered[rest]:
         rest, why = "systole", (*why, "diastole would not close before the earliest next R")
         offered[rest] = offered.get(rest) or _offered(rest, rr_before_ms, foretold, plan, settings)
@@ -156,7 +158,11 @@ def _best(offered: list[Candidate], settings: WindowSettings) -> Candidate:
 
 
 def _rest_of_scan(
-    rests: tuple[Rest, ...], foretold: Prediction, plan: AcquisitionPlan, preferred: CardiacPhase | None
+    rests: tuple[Rest, ...],
+    foretold: Prediction,
+    plan: AcquisitionPlan,
+    preferred: CardiacPhase | None,
+    falls_bpm: float,
 ) -> tuple[Rest, tuple[str, ...]]:
     """Choose the rest that the slabs of the scan will show, as far as can be seen at this beat, and say why.
 
@@ -164,8 +170,7 @@ def _rest_of_scan(
     at which the scan will be, and for the spread that scans usually have, where that is less than what is foretold for
     this one beat.
     """
-    rate_bpm = 60_000.0 / foretold.rr_ms - (FALLS_YET_BPM if preferred is None else 0.0)
-    rr_ms = 60_000.0 / rate_bpm
+    rr_ms = 60_000.0 / (60_000.0 / foretold.rr_ms - falls_bpm)
     points = rr_points_ms(foretold)
     usual_ms = SCAN_SD_BPM * rr_ms**2 / 60_000.0
     points = rr_ms + (points - foretold.rr_ms) * min(1.0, usual_ms / max(float(points.std()), 1.0))

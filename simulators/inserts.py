@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.anatomy import AIR_HU, HU_PER_MG_PER_CC
+from simulators.anatomy import AIR_HU
 from simulators.phantom import CYLINDER, ROD
+from simulators.plaque import HU_PER_MG_PER_CC
 
 Floats = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators import anatomy
-from simulators.anatomy import FAT_HU, HU_PER_MG_PER_CC, LUNG_HU, MUSCLE_HU, Patient
+from simulators.anatomy import LUNG_HU, MUSCLE_HU, Heart, Other, Patient
 from simulators.motion import VESSELS
+from simulators.plaque import FAT_HU, HU_PER_MG_PER_CC, Lesion
 
 Floats = NDArray[np.float64]
 
@@ -40,13 +41,13 @@ class Pose:
     twist_rad: Floats
 
 
-def pose(left: Floats, caudal_mm: Floats) -> Pose:
-    """Place the heart: `left` is the displacement fraction of the left side, `caudal_mm` the breath; both [time]."""
+def pose(heart: Heart, left: Floats, caudal_mm: Floats) -> Pose:
+    """Place a heart: `left` is the displacement fraction of the left side, `caudal_mm` the breath; both [time]."""
     breath = np.stack([np.zeros_like(caudal_mm), -ANTERIOR_PER_CAUDAL * caudal_mm, -caudal_mm], axis=-1)
     return Pose(
-        centre_mm=np.array(anatomy.HEART_CENTRE_MM) + left[:, None] * _SHIFT_MM + breath,
-        muscle_mm=np.array(anatomy.MUSCLE_SEMI_AXES_MM) * (1.0 - _MUSCLE_SHRINKS * left[:, None]),
-        fat_mm=np.array(anatomy.FAT_SEMI_AXES_MM) * (1.0 - _FAT_SHRINKS * left[:, None]),
+        centre_mm=np.array(heart.centre_mm) + left[:, None] * _SHIFT_MM + breath,
+        muscle_mm=heart.scale * np.array(anatomy.MUSCLE_SEMI_AXES_MM) * (1.0 - _MUSCLE_SHRINKS * left[:, None]),
+        fat_mm=heart.scale * np.array(anatomy.FAT_SEMI_AXES_MM) * (1.0 - _FAT_SHRINKS * left[:, None]),
         twist_rad=np.deg2rad(_TWIST_DEG) * left,
     )
 
@@ -75,7 +76,7 @@ def course_points(patient: Patient, vessel: str, along: ArrayLike, displacement:
     course, fraction = patient.courses[vessel], np.atleast_1d(np.asarray(along, dtype=np.float64))
     own = displacement[:, VESSELS.index(vessel), None]
     left = displacement[:, VESSELS.index("LAD")]
-    heart = pose(left, caudal_mm)
+    heart = pose(patient.heart, left, caudal_mm)
     shell = 0.5 * (heart.muscle_mm + heart.fat_mm)[:, None, :]
     at_rest = 0.5 * (anatomy.MUSCLE_SEMI_AXES_MM[2] + anatomy.FAT_SEMI_AXES_MM[2])
     angle = np.deg2rad(anatomy.HEART_ANGLE_DEG)
@@ -97,7 +98,8 @@ def _bead_fractions(patient: Patient, vessel: str) -> Floats:
     fractions = np.interp(np.arange(0.0, length[-1], BEAD_SPACING_MM), length, fine)
     beads = course_points(patient, vessel, fractions, still, none)[0]
     keep = np.ones(len(fractions), dtype=bool)
-    for lesion in patient.lesions:
+    dense: tuple[Lesion | Other, ...] = (*patient.lesions, *(other for other in patient.others if other.vessel))
+    for lesion in dense:
         centre = course_points(patient, lesion.vessel, [lesion.along], still, none)[0, 0]
         reach = max(lesion.semi_axes_mm) + patient.courses[vessel].radius_mm + _CLEAR_OF_LESION_MM
         keep &= np.linalg.norm(beads - centre, axis=1) > reach
@@ -133,7 +135,7 @@ def moving_table(patient: Patient, displacement: Floats, caudal_mm: Floats) -> F
         the object adds to its parent (1 = the attenuation of water), and the kind.
     """
     views = len(displacement)
-    heart = pose(displacement[:, VESSELS.index("LAD")], caudal_mm)
+    heart = pose(patient.heart, displacement[:, VESSELS.index("LAD")], caudal_mm)
     angle = np.deg2rad(anatomy.HEART_ANGLE_DEG)
     tables = []
     for semi_axes, added_hu in ((heart.fat_mm, FAT_HU - LUNG_HU), (heart.muscle_mm, MUSCLE_HU - FAT_HU)):
@@ -154,6 +156,14 @@ def moving_table(patient: Patient, displacement: Floats, caudal_mm: Floats) -> F
         one[..., 3:6] = lesion.semi_axes_mm
         added_hu = HU_PER_MG_PER_CC * lesion.density_mg_per_cc - FAT_HU
         one[..., 6:] = np.cos(turned), np.sin(turned), added_hu / 1000.0, SLAB_ELLIPSOID
+        tables.append(one)
+    for other in patient.others:
+        one = np.empty((views, 1, 10))
+        one[:, 0, :3] = np.array(other.at_mm) + (heart.centre_mm if other.kind == "valve" else 0.0)
+        if other.vessel:
+            one[..., :3] = course_points(patient, other.vessel, [other.along], displacement, caudal_mm)
+        one[..., 3:6] = other.semi_axes_mm
+        one[..., 6:] = 1.0, 0.0, other.added_hu / 1000.0, SLAB_ELLIPSOID
         tables.append(one)
     return np.concatenate(tables, axis=1)
 
@@ -190,5 +200,5 @@ def hu_at(patient: Patient, points_mm: Floats, displacement: Floats, caudal_mm: 
 
 
 def without_calcium(patient: Patient) -> Patient:
-    """Give the same body with clean arteries."""
-    return replace(patient, lesions=())
+    """Give the same body with clean arteries, and nothing else that is dense."""
+    return replace(patient, lesions=(), others=())

@@ -73,9 +73,20 @@ class RestPhase(Section, frozen=True):
 
 
 class Anatomy(Section, frozen=True):
-    """The body and its calcium. Lesions are drawn from the seed."""
+    """The body and its calcium. Lesions are drawn from the seed.
+
+    With a `group` ("white M"; see `burden.SCORES`) and an `age` the patient's score is drawn from those of such people,
+    or is that at the `level` (0..1) given, and `lesions` and `radius_mm` are not used.
+    """
 
     seed: int | None = None  # None: the scenario's seed
+    body: Literal["small", "medium", "large"] = "small"  # 300 x 204, 350 x 250, 400 x 300 mm
+    heart_scale: float = 1.0
+    heart_drawn: bool = False  # size and place drawn about those
+    group: str | None = None
+    age: float = 60.0
+    level: float | None = None
+    others: tuple[Literal["stent", "valve", "aortic-wall"], ...] = ()  # dense, and not to be scored
     lesions: dict[str, int] = msgspec.field(default_factory=lambda: {"LM": 1, "LAD": 4, "LCX": 2, "RCA": 3})
     density_mg_per_cc: tuple[float, float] = (250.0, 700.0)
     radius_mm: tuple[float, float] = (1.0, 2.4)

@@ -24,6 +24,7 @@ Singles = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 
 TERRITORY_MM = 5.0  # around the swept course
+STENT_MM = 4.5  # around the swept parts of a stent: their radius, and as far as the scanner blurs them
 _SWEEP_PHASES = 25
 _COURSE_STEP_MM = 2.0
 
@@ -257,7 +258,7 @@ def territories(patient: Patient, motion: MotionClock, volume: StudyVolume) -> L
     -------
     Labels
         uint8 [slice, row, column]: 0 none, then 1 + the place in `VESSELS`. Disjoint: the nearest course wins, the
-        first of equals.
+        first of equals. Where a stent may be there is none.
     """
     rr_s = motion.mean_rr_ms * 1e-3
     steady = MotionClock(np.arange(-4, 5) * rr_s, motion.rest)
@@ -274,6 +275,13 @@ def territories(patient: Patient, motion: MotionClock, volume: StudyVolume) -> L
         along = np.linspace(0.0, 1.0, 2 + int(length / _COURSE_STEP_MM))
         points = course_points(patient, vessel, along, displacement, breath).reshape(-1, 3)
         _paint(labels, best, np.unique(np.round(points), axis=0), 1 + VESSELS.index(vessel), volume)
+    stents = [other for other in patient.others if other.vessel]
+    if stents:
+        places, near = np.zeros_like(labels), np.full(labels.shape, np.float32(STENT_MM**2))
+        for stent in stents:
+            points = course_points(patient, stent.vessel, [stent.along], displacement, breath).reshape(-1, 3)
+            _paint(places, near, np.unique(np.round(points), axis=0), 1, volume)
+        labels[places == 1] = 0
     return labels
 
 

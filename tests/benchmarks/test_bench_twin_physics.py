@@ -9,10 +9,11 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from simulators.anatomy import HEART_CENTRE_MM, HU_PER_MG_PER_CC, make_patient
+from simulators.anatomy import HEART_CENTRE_MM, make_patient
 from simulators.inserts import DENSITIES_MG_PER_CC, Rod, calcification_insert, moving_rods
 from simulators.motion import Breathing
 from simulators.phantom import without_calcium
+from simulators.plaque import HU_PER_MG_PER_CC
 from simulators.scenario import Anatomy, Respiration, Scenario
 from simulators.study import Frozen, Shot, StudyVolume, acquire, scan, territories
 from tests.benchmarks.limits import Limit, at_least, at_most, hold, number, table

@@ -6,8 +6,8 @@ import pytest
 
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
-from simulators.anatomy import HU_PER_MG_PER_CC
 from simulators.inserts import DENSITIES_MG_PER_CC, Insert, Rod, calcification_insert, moving_rods
+from simulators.plaque import HU_PER_MG_PER_CC
 from simulators.study import Shot, StudyVolume, scan
 
 PLAN = msgspec.structs.replace(

@@ -9,6 +9,7 @@ from simulators import anatomy
 from simulators.anatomy import BODIES, BONE_HU, COVERAGE_MM, MUSCLE_HU, Patient, make_patient
 from simulators.motion import VESSELS, MotionClock, RestOffsets
 from simulators.phantom import course_points, hu_at, moving_table, without_calcium
+from simulators.plaque import nominal_score
 from simulators.scenario import Anatomy, Scenario
 
 STORY = Scenario(name="test", story="A patient.")
@@ -21,14 +22,62 @@ def displaced(fraction: float) -> np.ndarray:
     return np.full(len(VESSELS), fraction)
 
 
+def _body(anatomy_: Anatomy) -> Patient:
+    return make_patient(Scenario(name="test", story="A body.", anatomy=anatomy_), 1)
+
+
+BODIES_TO_HOLD: dict[str, Patient] = {
+    "the usual one": PATIENT,
+    "medium body, heart 6 % larger": _body(Anatomy(body="medium", heart_scale=1.06)),
+    "large body, heart 6 % smaller": _body(Anatomy(body="large", heart_scale=0.94)),
+    "heart drawn, first seed": _body(Anatomy(seed=1, heart_drawn=True)),
+    "heart drawn, second seed": _body(Anatomy(seed=2, heart_drawn=True)),
+    "heart drawn, third seed": _body(Anatomy(seed=3, heart_drawn=True)),
+}
+
+
+@pytest.mark.parametrize("name", BODIES_TO_HOLD)
 @pytest.mark.parametrize("caudal_mm", [0.0, 6.0])
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.7, 1.0])
-def test_every_object_stays_in_its_parent(fraction: float, caudal_mm: float) -> None:
+def test_every_object_stays_in_its_parent(fraction: float, caudal_mm: float, name: str) -> None:
     """Additive objects that leave their parent make tissues that there are not: only the five of the body are found."""
-    axes = np.arange(-154, 155, 3.0), np.arange(-106, 107, 3.0), np.arange(-69, 70, 6.0)
+    axes = np.arange(-204, 205, 3.0), np.arange(-153, 154, 3.0), np.arange(-69, 70, 6.0)
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    found = np.unique(np.round(hu_at(without_calcium(PATIENT), points, displaced(fraction), caudal_mm)))
+    found = np.unique(np.round(hu_at(without_calcium(BODIES_TO_HOLD[name]), points, displaced(fraction), caudal_mm)))
     assert [-1000, -850, -90, 45, 320] == found.tolist()
+
+
+def test_a_large_body_is_wider_and_the_heart_is_the_same() -> None:
+    """400 x 300 mm against 300 x 204 mm of skin; all else is where it was."""
+    large = _body(Anatomy(body="large"))
+    assert [(150.0, 102.0), (200.0, 150.0)] == [PATIENT.bodies[0].semi_axes_mm, large.bodies[0].semi_axes_mm]
+    assert PATIENT.bodies[1:] == large.bodies[1:]
+    assert PATIENT.lesions == large.lesions
+
+
+DENSE = {"stent": (5, 700.0), "valve": (2, 495.0), "aortic-wall": (2, 645.0)}
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_what_must_not_be_scored_is_dense_and_where_it_belongs(name: str) -> None:
+    """A stent's parts, valve and aortic wall: above 130 HU at every phase, with no coronary calcium there."""
+    parts, expected_hu = DENSE[name]
+    patient = _body(Anatomy(others=(name,)))  # type: ignore[arg-type]
+    assert parts == len(patient.others)
+    for displacement in PHASES[::5]:
+        table = moving_table(patient, displacement[None], np.zeros(1))[0, -parts:]
+        found = hu_at(patient, table[:, :3], displacement)
+        assert expected_hu == pytest.approx(max(found), abs=1.0)
+        assert min(found) > 130.0
+        around = table[0, :3] + np.array([[-9.0, 0.0, 0.0], [0.0, -9.0, 0.0]])
+        assert max(hu_at(patient, around, displacement)) < 130.0
+
+
+def test_a_group_and_a_level_are_a_score() -> None:
+    """The median white man of 60 has a nominal score of 28 (MESA, Table 2); one of four has none."""
+    median, quarter = (_body(Anatomy(group="white M", age=60.0, level=level)) for level in (0.5, 0.25))
+    assert 28.0 == pytest.approx(sum(nominal_score(lesion) for lesion in median.lesions), abs=1.5)
+    assert () == quarter.lesions
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import fmean, median, pstdev
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
+from simulators.burden import OLDEST, SCORES, YOUNGEST
 from simulators.comparison import parse_policy
-from simulators.scenario import Scanner
+from simulators.scenario import Scanner, Scenario
 
 Row = dict[str, object]
 
@@ -39,6 +41,15 @@ class ScannerChange(Section, frozen=True):
         return msgspec.structs.replace(scanner, **said)
 
 
+class Cohort(Section, frozen=True):
+    """Who the patients are: each seed is one person, the same under every policy and on every scanner."""
+
+    groups: Annotated[tuple[str, ...], Meta(min_length=1)]  # of `burden.SCORES`, in equal shares
+    age: tuple[float, float] = (YOUNGEST, OLDEST)  # years, evenly
+    bodies: Annotated[tuple[Literal["small", "medium", "large"], ...], Meta(min_length=1)] = ("small",)
+    rate_bpm: tuple[float, float] | None = None  # mean and SD of the heart rate; None: the scenario's
+
+
 class Campaign(Section, frozen=True):
     """What is to be run: each scenario under each policy on each scanner, with the patients 1 to `seeds`."""
 
@@ -47,6 +58,7 @@ class Campaign(Section, frozen=True):
     seeds: Annotated[int, Meta(ge=1, le=100_000)]
     policies: Annotated[tuple[str, ...], Meta(min_length=1)] = ("least_blur_dose",)
     scanners: Annotated[tuple[ScannerChange, ...], Meta(min_length=1)] = (ScannerChange(name="scenario's"),)
+    cohort: Cohort | None = None  # None: the scenario's own patient, its calcium drawn from the seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +95,56 @@ def jobs(campaign: Campaign) -> tuple[Job, ...]:
             raise ValueError(f"a {what} is named twice in {', '.join(names)}")
     for policy in campaign.policies:
         parse_policy(policy)
+    if campaign.cohort is not None:
+        _refuse_nobody(campaign.cohort)
     seeds = range(1, campaign.seeds + 1)
     grid = product(seeds, campaign.scenarios, campaign.policies, campaign.scanners)
     return tuple(Job(scenario, policy, scanner, seed) for seed, scenario, policy, scanner in grid)
+
+
+def _refuse_nobody(cohort: Cohort) -> None:
+    """Refuse a cohort that holds nobody whose calcium was ever counted."""
+    unknown = [one for one in cohort.groups if one not in SCORES]
+    if unknown:
+        raise ValueError(f"there is no group {unknown[0]!r}; the groups are {', '.join(SCORES)}")
+    if not YOUNGEST <= cohort.age[0] <= cohort.age[1] <= OLDEST:
+        raise ValueError(f"the ages of a cohort rise and lie between {YOUNGEST:g} and {OLDEST:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One patient of a cohort."""
+
+    group: str
+    age: float
+    body: Literal["small", "medium", "large"]
+    rate_bpm: float | None
+
+
+LEAST_BPM, MOST_BPM = 40.0, 110.0  # of a patient of a cohort: beyond, nobody is sent to a calcium scan
+
+
+def person_of(cohort: Cohort, seed: int) -> Person:
+    """Draw the person of a seed; the same cohort and seed give the same one."""
+    rng = np.random.default_rng([seed, 0xC0407])
+    group = cohort.groups[int(rng.integers(len(cohort.groups)))]
+    age = float(rng.uniform(*cohort.age))
+    body = cohort.bodies[int(rng.integers(len(cohort.bodies)))]
+    drawn = float(rng.standard_normal())
+    if cohort.rate_bpm is None:
+        return Person(group, age, body, None)
+    mean, sd = cohort.rate_bpm
+    return Person(group, age, body, float(np.clip(mean + sd * drawn, LEAST_BPM, MOST_BPM)))
+
+
+def as_person(story: Scenario, person: Person) -> Scenario:
+    """Give a story this person's calcium, body, heart and rate; rest phases are drawn too."""
+    replace = msgspec.structs.replace
+    anatomy = replace(
+        story.anatomy, group=person.group, age=person.age, level=None, body=person.body, heart_drawn=True
+    )  # fmt: skip
+    rhythm = story.rhythm if person.rate_bpm is None else replace(story.rhythm, rate_bpm=person.rate_bpm)
+    return replace(story, anatomy=anatomy, rhythm=rhythm, rest_phase=replace(story.rest_phase, drawn=True))
 
 
 @dataclass(frozen=True, slots=True)

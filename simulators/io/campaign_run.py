@@ -1,14 +1,13 @@
-"""The studies of a campaign on worker processes, one line a study in a file that survives a kill.
+"""The studies of a campaign on whatever runs them, one line a study in a file that survives a kill.
 
 `studies.jsonl` is the campaign: a study is done when its line is whole. What was cut off in the middle of a line is cut
 away, and its study is run again; nothing is lost, nothing stands there twice.
 """
 
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
 import msgspec
@@ -17,8 +16,9 @@ from gating.errors import SettingsError
 from gating.io.numbers import read_judge
 from gating.messages import BreathHold
 from scanner_bridge.drivers.gantry import CAPABILITIES
-from simulators.campaign import Campaign, Job, Row
+from simulators.campaign import Campaign, Job, Row, as_person, person_of
 from simulators.comparison import parse_policy
+from simulators.io.engines import Engine
 from simulators.io.outcome import Story, scores
 from simulators.io.scenarios import load_scenario
 from simulators.report import exposures, of_kind
@@ -45,16 +45,26 @@ def load_campaign(path: Path) -> Campaign:
         raise SettingsError(f"The campaign {path}: {error}; see simulators/README.md for the keys.") from error
 
 
-def scenario_of(job: Job) -> Scenario:
-    """Give the story of a study: the scenario with the job's seed and scanner."""
+def scenario_of(job: Job, campaign: Campaign) -> Scenario:
+    """Give the story of a study: the scenario with the job's seed and scanner, and the person of the cohort.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such scenario.
+    """
     story = load_scenario(job.scenario)
-    return reseeded(msgspec.structs.replace(story, scanner=job.scanner.of(story.scanner)), job.seed)
+    story = reseeded(msgspec.structs.replace(story, scanner=job.scanner.of(story.scanner)), job.seed)
+    return story if campaign.cohort is None else as_person(story, person_of(campaign.cohort, job.seed))
 
 
-def run_job(job: Job) -> Row:
-    """Run one whole study: box, gate, bridge and gantry in virtual time, then the twin and the score."""
+def run_job(job: Job, story: Scenario) -> Row:
+    """Run one whole study: box, gate, bridge and gantry in virtual time, then the twin and the score.
+
+    It reads no file but the package's own, so that any machine that has the package can run it.
+    """
     began_s = time.perf_counter()
-    story, policy = scenario_of(job), parse_policy(job.policy)
+    policy = parse_policy(job.policy)
     run = set_up(story, CAPABILITIES, read_judge(), window=policy.window).run()
     log = log_of(run, hearts_beats(story))
     gating, score, frozen = scores(log, Story(story, run.started_at_ns, "campaign"))
@@ -75,6 +85,10 @@ def run_job(job: Job) -> Row:
         "policy": job.policy,
         "scanner": job.scanner.name,
         "seed": job.seed,
+        "group": story.anatomy.group,
+        "age": story.anatomy.age if story.anatomy.group is not None else None,
+        "body": story.anatomy.body,
+        "rate_bpm": story.rhythm.rate_bpm,
         "complete": gating["complete"],
         "ended": None if not isinstance(ended, dict) else ", ".join(ended["reasons"]),
         "exposures": len(done),
@@ -115,16 +129,21 @@ def read_rows(folder: Path) -> list[Row]:
     return rows
 
 
-def run_all(todo: Sequence[Job], folder: Path, processes: int) -> Iterator[Row]:
-    """Run studies on worker processes; each row is on disk before it is given."""
-    context = multiprocessing.get_context("spawn")
-    with (folder / STUDIES).open("ab") as file, ProcessPoolExecutor(processes, context, initializer=_quiet) as pool:
+def run_all(todo: Sequence[Job], campaign: Campaign, folder: Path, engine: Engine) -> Iterator[Row]:
+    """Run studies; each row is on disk before it is given.
+
+    Raises
+    ------
+    DeviceError
+        If workers die; what is done is kept.
+    """
+    with (folder / STUDIES).open("ab") as file, engine.failing_clearly():
         waiting: set[Future[Row]] = set()
         left = iter(todo)
         try:
             while True:
-                while len(waiting) < AHEAD * processes and (job := next(left, None)) is not None:
-                    waiting.add(pool.submit(run_job, job))
+                while len(waiting) < AHEAD * engine.workers() and (job := next(left, None)) is not None:
+                    waiting.add(engine.pool.submit(run_job, job, scenario_of(job, campaign)))
                 if not waiting:
                     return
                 ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -135,11 +154,5 @@ def run_all(todo: Sequence[Job], folder: Path, processes: int) -> Iterator[Row]:
                     os.fsync(file.fileno())
                     yield row
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _quiet() -> None:
-    """Leave Ctrl-C to the parent: it stops the pool."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for one in waiting:
+                one.cancel()

@@ -12,6 +12,7 @@ from scanner_bridge.settings import PlanSettings
 from simulators.anatomy import make_patient
 from simulators.campaign import Campaign, ScannerChange, jobs
 from simulators.io.campaign_run import run_all
+from simulators.io.engines import on_processes
 from simulators.motion import Breathing, MotionClock, RestOffsets
 from simulators.phantom import moving_table
 from simulators.projector import make_fan, project
@@ -81,7 +82,8 @@ def test_a_campaign(tmp_path: Path) -> None:
         asked = Campaign(name="bench", scenarios=("steady", "pvc"), seeds=seeds, scanners=(scanner,))
         (tmp_path / str(matrix)).mkdir()
         begun = time.perf_counter()
-        done = list(run_all(jobs(asked), tmp_path / str(matrix), 2))
+        with on_processes(2) as engine:
+            done = list(run_all(jobs(asked), asked, tmp_path / str(matrix), engine))
         a_minute[matrix] = 60.0 * len(done) / (time.perf_counter() - begun)
         print(f"\n{steps * slices} slices of {matrix} x {matrix}: {a_minute[matrix]:.0f} studies a minute", end="")
     hold([at_least("22 slices of 256: studies a minute", 20.0, a_minute[256])])

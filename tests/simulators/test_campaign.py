@@ -8,14 +8,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean, pstdev
 
 import msgspec
 import pytest
+from distributed import LocalCluster
+from pyarrow import parquet
 
 import diastole
 from gating.errors import SettingsError
-from simulators.campaign import Campaign, Job, ScannerChange, jobs, summaries
+from simulators.campaign import Campaign, Cohort, Job, ScannerChange, jobs, person_of, summaries
 from simulators.io.campaign_run import STUDIES, load_campaign, read_rows, scenario_of
 from simulators.scenario import Scanner
 
@@ -55,6 +59,8 @@ def test_the_grid() -> None:
         ({"policies": ("vendor_table", "vendor_table")}, "a policy is named twice"),
         ({"scanners": (ScannerChange(name="a"), ScannerChange(name="a"))}, "a scanner is named twice"),
         ({"policies": ("best",)}, "There is no policy 'best'"),
+        ({"cohort": Cohort(groups=("martian M",))}, "there is no group 'martian M'"),
+        ({"cohort": Cohort(groups=("white M",), age=(30.0, 60.0))}, "lie between 45 and 84"),
     ],
 )
 def test_a_grid_that_is_none(changed: dict[str, object], reason: str) -> None:
@@ -68,8 +74,29 @@ def test_a_scanner_changes_what_it_names() -> None:
     """What is not said stays the scenario's."""
     changed = ScannerChange(name="fast", rotation_ms=250.0, sources=2).of(Scanner(steps=3))
     assert (250.0, 2, 3) == (changed.rotation_ms, changed.sources, changed.steps)
-    story = scenario_of(Job("fast", "vendor_table", ScannerChange(name="a", matrix=64), 7))
+    campaign = Campaign(name="x", scenarios=("fast",), seeds=7)
+    story = scenario_of(Job("fast", "vendor_table", ScannerChange(name="a", matrix=64), 7), campaign)
     assert (7, 64) == (story.seed, story.scanner.matrix)
+
+
+def test_a_cohort_is_the_same_people_under_every_policy_and_scanner() -> None:
+    """A seed is one person, whose group, age, body and rate are the cohort's; 200 of them fill its ranges."""
+    cohort = Cohort(groups=("white F", "black M"), age=(50.0, 70.0), bodies=("small", "large"), rate_bpm=(65.0, 8.0))
+    campaign = Campaign(
+        name="x", scenarios=("steady",), seeds=1, policies=("vendor_table", "percent_rr:75"), cohort=cohort
+    )
+    one, other = (scenario_of(job, campaign) for job in jobs(campaign))
+    assert one == other
+    assert one.anatomy.heart_drawn
+    assert one.rest_phase.drawn
+    people = [person_of(cohort, seed) for seed in range(200)]
+    assert {("white F", "small"), ("white F", "large"), ("black M", "small"), ("black M", "large")} == {
+        (one.group, one.body) for one in people
+    }
+    assert 50.0 <= min(one.age for one in people) < 52.0
+    assert 68.0 < max(one.age for one in people) <= 70.0
+    rates = [one.rate_bpm for one in people if one.rate_bpm is not None]
+    assert (65.0, 8.0) == pytest.approx((fmean(rates), pstdev(rates)), abs=1.2)
 
 
 def test_summaries() -> None:
@@ -114,9 +141,14 @@ def test_a_campaign_runs_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixtu
         rows = list(csv.DictReader(file))
     assert 12 == len({row["key"] for row in rows})
     assert all(float(row["dose_msv"]) > 0.0 and row["complete"] == "True" for row in rows)
+    table = parquet.read_table(out / "studies.parquet").to_pylist()
+    assert [row["key"] for row in rows] == [row["key"] for row in table]
+    assert [float(row["dose_msv"]) for row in rows] == [row["dose_msv"] for row in table]
+    assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in ("scores.png", "errors.png"))
     page = (out / "report.html").read_text(encoding="utf-8")
     assert sum(row["score_error_percent"] != "" for row in rows) == page.count("<circle")
     assert page.count("<circle") >= 6
+    assert all(f'src="{name}.png"' in page for name in ("scores", "errors"))
     assert "no medical device" in page
 
 
@@ -174,3 +206,61 @@ def test_two_campaigns_do_not_share_a_folder(tmp_path: Path, capsys: pytest.Capt
     other = _file(tmp_path, SMALL.replace('"pvc"', '"af"'))
     assert 2 == diastole.main(["campaign", str(other), "--out", str(out)])
     assert "choose another --out" in capsys.readouterr().err
+
+
+# --- on a cluster --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster() -> Iterator[LocalCluster]:
+    """Run a scheduler and two workers, each a process of its own."""
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as running:
+        yield running
+
+
+def test_a_cluster_gives_what_one_machine_gives(cluster: LocalCluster, tmp_path: Path) -> None:
+    """The same file on two workers of a cluster holds the same rows, bit for bit, and the cluster runs on after it."""
+    path = _file(tmp_path, SMALL.replace("seeds = 3", "seeds = 2"))
+    address = cluster.scheduler_address
+    assert 0 == diastole.main(["campaign", str(path), "--out", str(tmp_path / "there"), "--scheduler", address])
+    assert 0 == diastole.main(["campaign", str(path), "--out", str(tmp_path / "here")])
+    there, here = (
+        {row.pop("key"): {**row, "wall_s": 0} for row in read_rows(tmp_path / place)} for place in ("there", "here")
+    )
+    assert 8 == len(there)
+    assert here == there
+    assert 2 == len(cluster.scheduler_info["workers"])
+
+
+def test_a_worker_that_dies_loses_and_doubles_nothing(cluster: LocalCluster, tmp_path: Path) -> None:
+    """One of two workers is killed in the middle: its studies are run again, and each stands there once."""
+    out, command = tmp_path / "out", [sys.executable, "-m", "diastole", "campaign", str(_file(tmp_path))]
+    pids = [worker.process.pid for worker in cluster.workers.values()]
+    process = subprocess.Popen([*command, "--out", str(out), "--scheduler", cluster.scheduler_address])
+    until = time.monotonic() + 120.0
+    while time.monotonic() < until and len(read_lines(out)) < 2:
+        time.sleep(0.05)
+    os.kill(pids[0], signal.SIGKILL)
+    assert 0 == process.wait(240.0)
+    assert {1} == set(Counter(str(row["key"]) for row in read_rows(out)).values())
+    assert 12 == len(read_rows(out))
+
+
+def test_no_scheduler_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address where nobody answers exits with 2 and says what to start."""
+    monkeypatch.setattr("simulators.io.engines.CONNECT_S", 0.5)
+    wrong = ["--scheduler", "tcp://127.0.0.1:9"]
+    assert 2 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(tmp_path / "o"), *wrong])
+    assert "dask scheduler" in capsys.readouterr().err
+
+
+def test_a_scheduler_without_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says how to start one, and does not wait for ever."""
+    with LocalCluster(n_workers=0, processes=True, host="127.0.0.1", dashboard_address=None) as empty:
+        address = ["--scheduler", empty.scheduler_address]
+        assert 2 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(tmp_path / "o"), *address])
+    assert "has no worker" in capsys.readouterr().err

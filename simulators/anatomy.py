@@ -73,6 +73,7 @@ class Body:
     semi_axes_mm: tuple[float, float]
     angle_deg: float
     added_hu: float  # to its parent
+    bone: bool = False  # what it adds is hydroxyapatite, else water
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def _rib(direction_deg: float, semi_axes_mm: tuple[float, float]) -> Body:
     outer = np.array([_WALL.semi_axes_mm[0] * np.cos(u), _WALL.semi_axes_mm[1] * np.sin(u)])
     along = np.rad2deg(np.arctan2(130.0 * np.sin(u), 80.0 * np.cos(u)))  # across the wall, roughly
     x, y = 0.5 * (inner + outer)
-    return Body(float(x), float(y), semi_axes_mm, float(along), BONE_HU - MUSCLE_HU)
+    return Body(float(x), float(y), semi_axes_mm, float(along), BONE_HU - MUSCLE_HU, bone=True)
 
 
 _WALL = Body(0.0, 0.0, (141.0, 93.0), 0.0, MUSCLE_HU - FAT_HU)
@@ -127,8 +128,8 @@ BODIES = (
     Body(0.0, 0.0, SKIN_SEMI_AXES_MM["small"], 0.0, FAT_HU - AIR_HU),  # skin and fat
     _WALL,
     _LUNGS,  # both, and what lies between them, as one
-    Body(0.0, 74.5, (17.0, 14.0), 0.0, BONE_HU - MUSCLE_HU),  # spine
-    Body(0.0, -84.0, (17.0, 4.0), 0.0, BONE_HU - MUSCLE_HU),  # sternum
+    Body(0.0, 74.5, (17.0, 14.0), 0.0, BONE_HU - MUSCLE_HU, bone=True),  # spine
+    Body(0.0, -84.0, (17.0, 4.0), 0.0, BONE_HU - MUSCLE_HU, bone=True),  # sternum
     Body(*AORTA_MM, (AORTA_RADIUS_MM, AORTA_RADIUS_MM), 0.0, MUSCLE_HU - LUNG_HU),  # descending aorta
     *(_rib(direction, (4.0, 9.0)) for direction in (0.0, 180.0)),
     *(_rib(direction, (3.5, 9.0)) for direction in (40.0, 140.0, -38.0, -142.0)),

@@ -54,16 +54,17 @@ class Insert:
     at_s: float = 0.0
 
     def still(self) -> Floats:
-        """Give the water around, [1, 1, 10]."""
-        return np.array([[[0.0, 0.0, 0.0, *BODY_SEMI_AXES_MM, 1.0, 1.0, 0.0, -AIR_HU / 1000.0, CYLINDER]]])
+        """Give the water around, [1, 1, 11]."""
+        return np.array([[[0.0, 0.0, 0.0, *BODY_SEMI_AXES_MM, 1.0, 1.0, 0.0, -AIR_HU / 1000.0, CYLINDER, 0.0]]])
 
     def moving(self, times_s: Floats) -> Floats:
-        """Give the rods at some instants, [time, rod, 10]."""
-        table = np.empty((len(times_s), len(self.rods), 10))
+        """Give the rods at some instants, [time, rod, 11]."""
+        table = np.empty((len(times_s), len(self.rods), 11))
         for number, rod in enumerate(self.rods):
             added = HU_PER_MG_PER_CC * rod.density_mg_per_cc / 1000.0
             half = rod.diameter_mm / 2.0
-            table[:, number] = (rod.x_mm, rod.y_mm, rod.z_mm, half, half, rod.length_mm / 2.0, 1.0, 0.0, added, ROD)
+            where = (rod.x_mm, rod.y_mm, rod.z_mm, half, half, rod.length_mm / 2.0)
+            table[:, number] = (*where, 1.0, 0.0, added, ROD, 1.0)
         moved = (np.asarray(times_s) - self.at_s)[:, None] * np.array(self.velocity_mm_per_s)
         table[:, :, :3] += moved[:, None, :]
         return table

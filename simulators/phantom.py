@@ -107,12 +107,12 @@ def _bead_fractions(patient: Patient, vessel: str) -> Floats:
 
 
 def static_table(patient: Patient) -> Floats:
-    """Give the objects that never move, [1, object, 10] (columns as in `moving_table`)."""
+    """Give the objects that never move, [1, object, 11] (columns as in `moving_table`)."""
     rows = []
     for body in patient.bodies:
         angle = np.deg2rad(body.angle_deg)
         row = [body.x_mm, body.y_mm, 0.0, *body.semi_axes_mm, 1.0, np.cos(angle), np.sin(angle)]
-        rows.append([*row, body.added_hu / 1000.0, CYLINDER])
+        rows.append([*row, body.added_hu / 1000.0, CYLINDER, float(body.bone)])
     return np.array([rows])
 
 
@@ -131,39 +131,42 @@ def moving_table(patient: Patient, displacement: Floats, caudal_mm: Floats) -> F
     Returns
     -------
     Floats
-        [view, object, 10]: centre x, y, z and semi-axes a, b, c in mm, cosine and sine of the in-plane angle, what
-        the object adds to its parent (1 = the attenuation of water), and the kind.
+        [view, object, 11]: centre x, y, z and semi-axes a, b, c in mm, cosine and sine of the in-plane angle, what
+        the object adds to its parent (1 = the attenuation of water), the kind, and how much of what it adds is
+        hydroxyapatite and not water (0 to 1).
     """
     views = len(displacement)
     heart = pose(patient.heart, displacement[:, VESSELS.index("LAD")], caudal_mm)
     angle = np.deg2rad(anatomy.HEART_ANGLE_DEG)
     tables = []
     for semi_axes, added_hu in ((heart.fat_mm, FAT_HU - LUNG_HU), (heart.muscle_mm, MUSCLE_HU - FAT_HU)):
-        one = np.empty((views, 1, 10))
+        one = np.empty((views, 1, 11))
         one[:, 0, :3], one[:, 0, 3:6] = heart.centre_mm, semi_axes
-        one[:, 0, 6:] = np.cos(angle), np.sin(angle), added_hu / 1000.0, ELLIPSOID
+        one[:, 0, 6:] = np.cos(angle), np.sin(angle), added_hu / 1000.0, ELLIPSOID, 0.0
         tables.append(one)
     for vessel in VESSELS:
         beads = course_points(patient, vessel, _bead_fractions(patient, vessel), displacement, caudal_mm)
-        many = np.empty((views, beads.shape[1], 10))
+        many = np.empty((views, beads.shape[1], 11))
         many[..., :3], many[..., 3:6] = beads, patient.courses[vessel].radius_mm
-        many[..., 6:] = 1.0, 0.0, (MUSCLE_HU - FAT_HU) / 1000.0, SLAB_ELLIPSOID
+        many[..., 6:] = 1.0, 0.0, (MUSCLE_HU - FAT_HU) / 1000.0, SLAB_ELLIPSOID, 0.0
         tables.append(many)
     for lesion in patient.lesions:
         turned = np.deg2rad(lesion.angle_deg)
-        one = np.empty((views, 1, 10))
+        one = np.empty((views, 1, 11))
         one[..., :3] = course_points(patient, lesion.vessel, [lesion.along], displacement, caudal_mm)
         one[..., 3:6] = lesion.semi_axes_mm
-        added_hu = HU_PER_MG_PER_CC * lesion.density_mg_per_cc - FAT_HU
-        one[..., 6:] = np.cos(turned), np.sin(turned), added_hu / 1000.0, SLAB_ELLIPSOID
+        calcium_hu = HU_PER_MG_PER_CC * lesion.density_mg_per_cc
+        added_hu = calcium_hu - FAT_HU
+        one[..., 6:9] = np.cos(turned), np.sin(turned), added_hu / 1000.0
+        one[..., 9:] = SLAB_ELLIPSOID, calcium_hu / added_hu
         tables.append(one)
     for other in patient.others:
-        one = np.empty((views, 1, 10))
+        one = np.empty((views, 1, 11))
         one[:, 0, :3] = np.array(other.at_mm) + (heart.centre_mm if other.kind == "valve" else 0.0)
         if other.vessel:
             one[..., :3] = course_points(patient, other.vessel, [other.along], displacement, caudal_mm)
         one[..., 3:6] = other.semi_axes_mm
-        one[..., 6:] = 1.0, 0.0, other.added_hu / 1000.0, SLAB_ELLIPSOID
+        one[..., 6:] = 1.0, 0.0, other.added_hu / 1000.0, SLAB_ELLIPSOID, 1.0  # metal counts as calcium
         tables.append(one)
     return np.concatenate(tables, axis=1)
 

@@ -135,7 +135,8 @@ def project(
     Parameters
     ----------
     table
-        [view, object, 10] as `phantom.moving_table` gives it, or [1, object, 10] for objects that stand still.
+        [view, object, 11] as `phantom.moving_table` gives it, or [1, object, 11] for objects that stand still; the
+        last column is not looked at.
     view_angles_rad
         Angle `b` of each view, [view].
     fan
@@ -167,12 +168,12 @@ def photons(tube_current_ma: float, rotation_ms: float, slice_mm: float) -> floa
     return PHOTONS_PER_MAS_MM * tube_current_ma * rotation_ms * 1e-3 * slice_mm
 
 
-def add_noise(lines: Singles, quanta: float, rng: np.random.Generator) -> None:
-    """Add quantum noise to line integrals, in place: N(0, exp(p) / quanta) on p, the integral of attenuation.
+def add_noise(lines: Singles, quanta: float, rng: np.random.Generator, per_mm: float = WATER_PER_MM) -> None:
+    """Add quantum noise to line integrals, in place: N(0, exp(p) / quanta) on p, the attenuation, `per_mm` a unit.
 
     The draws do not depend on the lines, so that two scans with one seed differ by what they saw alone.
     """
     noise = rng.standard_normal(lines.shape, dtype=np.float32)
-    noise *= np.exp(lines * np.float32(0.5 * WATER_PER_MM))
-    noise *= np.float32(1.0 / (np.sqrt(quanta) * WATER_PER_MM))
+    noise *= np.exp(lines * np.float32(0.5 * per_mm))
+    noise *= np.float32(1.0 / (np.sqrt(quanta) * per_mm))
     lines += noise

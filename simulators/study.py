@@ -1,52 +1,27 @@
 """From exposures to slices: what a scanner would have shown of this patient at those instants, and with a still heart.
 
 Each exposure is one slab. Its slices share views and instants; each has its own seeded noise, so that the moving and
-the frozen study differ by what moved alone.
+the frozen study differ by what moved alone. Raw views can be kept, and reconstructed in other ways.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from gating.messages import AcquisitionPlan
 from simulators.anatomy import Patient
-from simulators.motion import VESSELS, Breathing, MotionClock
-from simulators.phantom import course_points, moving_table, static_table
-from simulators.projector import VIEWS_PER_ROTATION, add_noise, half_scan_views, make_fan, photons, project
-from simulators.reconstruction import make_grid, make_method, reconstruct
+from simulators.exposure import EXACT, Exposure, Physics, Scene, Shot, padding_views, view_angles_rad, view_times_s
+from simulators.motion import Breathing, MotionClock
+from simulators.phantom import moving_table, static_table
+from simulators.projector import VIEWS_PER_ROTATION, make_fan, project
+from simulators.reconstruction import Grid, Method, make_grid, make_method, reconstruct
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
-Labels = NDArray[np.uint8]
-
-TERRITORY_MM = 5.0  # around the swept course
-STENT_MM = 4.5  # around the swept parts of a stent: their radius, and as far as the scanner blurs them
-_SWEEP_PHASES = 25
-_COURSE_STEP_MM = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One exposure as it really was. `opened_at_s` is the patient time of the first view that is reconstructed."""
-
-    step: int
-    table_mm: float
-    opened_at_s: float
-    start_angle_deg: float  # of the gantry at that instant
-
-
-class Scene(Protocol):
-    """What lies in the scanner: tables of objects as `phantom.moving_table` gives them."""
-
-    def still(self) -> Floats:
-        """Give what never moves and runs through all slices, [1, object, 10]."""
-
-    def moving(self, times_s: Floats) -> Floats:
-        """Give all else at some instants of patient time, [time, object, 10], or [1, object, 10] if it stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +47,6 @@ class StudyVolume:
     shots: tuple[Shot, ...]
 
 
-def view_count(plan: AcquisitionPlan) -> int:
-    """Count the views that each source makes in one exposure of this plan."""
-    return half_scan_views(plan.fan_deg, plan.feather_deg, sources=plan.sources)
-
-
-def view_times_s(shot: Shot, plan: AcquisitionPlan) -> Floats:
-    """Give the patient time of each view of one exposure, [view]."""
-    return np.asarray(shot.opened_at_s + np.arange(view_count(plan)) * plan.rotation_ms * 1e-3 / VIEWS_PER_ROTATION)
-
-
-def view_angles_rad(start_angle_deg: float, plan: AcquisitionPlan) -> Floats:
-    """Give the angle of each source at each view of one exposure, [source, view]; the second stands at 90 degrees."""
-    turned = 2.0 * np.pi / VIEWS_PER_ROTATION * np.arange(view_count(plan))
-    apart = np.pi / plan.sources * np.arange(plan.sources)
-    return np.asarray(np.deg2rad(start_angle_deg) + apart[:, None] + turned)
-
-
 def slice_positions_mm(table_mm: float, plan: AcquisitionPlan) -> Floats:
     """Give the middles of the slices of one slab, [slice]: contiguous, around the table position."""
     count = plan.slices_per_step
@@ -104,6 +62,7 @@ def acquire(
     noise_seed: int | None,
     breathing: Breathing | None = None,
     frozen: Frozen | None = None,
+    physics: Physics = EXACT,
     threads: int = 2,
 ) -> StudyVolume:
     """Scan a patient.
@@ -123,6 +82,8 @@ def acquire(
     frozen
         Hold the coronaries still, and the breath at its mean over the exposures: the truth that a trigger is
         measured against.
+    physics
+        How much of a real scanner is simulated.
     threads
         Slices in work at once. The volume does not depend on it.
 
@@ -144,7 +105,7 @@ def acquire(
         caudal = np.full(1, float(caudal.mean()))
         held = motion.held(frozen.rr_ms, frozen.centre_after_r_ms)[None, :]
         scene = _Held(patient, held, caudal)
-    volume = scan(scene, ordered, plan, noise_seed=noise_seed, threads=threads)
+    volume = scan(scene, ordered, plan, noise_seed=noise_seed, physics=physics, threads=threads)
     return replace(volume, caudal_mm=(float(caudal.min()), float(caudal.max())))
 
 
@@ -180,57 +141,193 @@ class _Held:
 
 
 def scan(
-    scene: Scene, shots: Sequence[Shot], plan: AcquisitionPlan, *, noise_seed: int | None, threads: int = 2
+    scene: Scene,
+    shots: Sequence[Shot],
+    plan: AcquisitionPlan,
+    *,
+    noise_seed: int | None,
+    physics: Physics = EXACT,
+    threads: int = 2,
 ) -> StudyVolume:
     """Scan whatever lies in the scanner; parameters, result and what it raises as of `acquire`."""
     _refuse_what_cannot_be_scanned(shots)
     ordered = sorted(shots, key=lambda shot: shot.table_mm)
-    fan = make_fan(plan.fan_deg)
-    method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff, sources=plan.sources)
-    grid = make_grid(plan.matrix, plan.fov_mm, plan.centre_x_mm, plan.centre_y_mm)
-    quanta = photons(plan.tube_current_ma, plan.rotation_ms, plan.slice_thickness_mm)
-    still = scene.still()
+    method, grid = _method(plan), _grid(plan)
     z = np.concatenate([slice_positions_mm(shot.table_mm, plan) for shot in ordered])
     hu = np.empty((len(z), grid.matrix, grid.matrix), dtype=np.float32)
-
     with ThreadPoolExecutor(threads) as pool:
         for number, shot in enumerate(ordered):
-            table = scene.moving(view_times_s(shot, plan))
-            angles = view_angles_rad(shot.start_angle_deg, plan)
-            # what stands still is a cylinder along z: one projection serves all slices of the slab
-            background = [project(still, source, fan, 0.0, plan.slice_thickness_mm) for source in angles]
+            exposure = Exposure(scene, shot, plan, physics)
 
-            def one(
-                index: int,
-                table: Floats = table,
-                angles: Floats = angles,
-                background: Sequence[Singles] = background,
-                step: int = shot.step,
-            ) -> None:
-                lines = np.stack(
-                    [
-                        project(table, source, fan, float(z[index]), plan.slice_thickness_mm, onto)
-                        for source, onto in zip(angles, background, strict=True)
-                    ]
-                )
-                if noise_seed is not None:
-                    in_slab = index % plan.slices_per_step
-                    add_noise(lines, quanta, np.random.default_rng([noise_seed, step, in_slab]))
-                hu[index] = reconstruct(lines, float(angles[0, 0]), method, grid)
+            def one(index: int, exposure: Exposure = exposure) -> None:
+                in_slab = index % plan.slices_per_step
+                noise = None if noise_seed is None else (noise_seed, exposure.shot.step, in_slab)
+                lines = exposure.row(float(z[index]), plan.slice_thickness_mm, noise)
+                hu[index] = reconstruct(lines, float(exposure.angles_rad[0, 0]), method, grid)
 
             begin = number * plan.slices_per_step
-            for _ in pool.map(one, range(begin, begin + plan.slices_per_step)):
-                pass  # drawing the results raises what a slice raised
+            _for_each(pool, one, range(begin, begin + plan.slices_per_step))
+    return _volume(hu, z, grid, plan, ordered)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawViews:
+    """What was measured in a scan, by rising z, kept to be reconstructed more than once."""
+
+    lines: Singles  # mm of water, [row, source, view, channel]
+    z_mm: Floats  # middle of each row, [row]
+    row_mm: float
+    extra: int  # views at either end beyond the half-scan
+    plan: AcquisitionPlan
+    shots: tuple[Shot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to reconstruct raw views; None: as the plan says."""
+
+    slice_mm: float | None = None
+    kernel_cutoff: float | None = None
+    matrix: int | None = None
+    fov_mm: float | None = None
+    centre_mm: tuple[float, float] | None = None  # of the field of view, x and y
+    moved_ms: float = 0.0  # later than the middle of the exposure, within its padding
+
+
+def expose(
+    scene: Scene,
+    shots: Sequence[Shot],
+    plan: AcquisitionPlan,
+    *,
+    noise_seed: int | None,
+    row_mm: float | None = None,
+    padding_ms: float = 0.0,
+    physics: Physics = EXACT,
+    threads: int = 2,
+) -> RawViews:
+    """Measure whatever lies in the scanner, and keep the views.
+
+    Parameters
+    ----------
+    scene, shots, plan, noise_seed, physics, threads
+        As of `acquire`.
+    row_mm
+        Thickness of the detector's rows, of which a slice has a whole number; None: the plan's slices.
+    padding_ms
+        Of each exposure: half of it lies before the shot's half-scan, half behind.
+
+    Raises
+    ------
+    ValueError
+        As of `acquire`; and if a slice is no whole number of rows.
+    """
+    _refuse_what_cannot_be_scanned(shots)
+    ordered = sorted(shots, key=lambda shot: shot.table_mm)
+    thick, extra = plan.slice_thickness_mm if row_mm is None else row_mm, padding_views(plan, padding_ms)
+    _whole(plan.slice_thickness_mm, thick)
+    rows = _whole(plan.slices_per_step * plan.slice_thickness_mm, thick)
+    z = np.concatenate([shot.table_mm + (np.arange(rows) - 0.5 * (rows - 1)) * thick for shot in ordered])
+    measured: list[Singles] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for number, shot in enumerate(ordered):
+            exposure = Exposure(scene, shot, plan, physics, extra)
+
+            def one(row: int, exposure: Exposure = exposure, number: int = number) -> Singles:
+                noise = None if noise_seed is None else (noise_seed, exposure.shot.step, row)
+                return exposure.row(float(z[number * rows + row]), thick, noise)
+
+            measured += pool.map(one, range(rows))
+    return RawViews(np.stack(measured), z, thick, extra, plan, tuple(ordered))
+
+
+def develop(raw: RawViews, choice: Choice, *, threads: int = 2) -> StudyVolume:
+    """Reconstruct raw views in one of several ways.
+
+    Raises
+    ------
+    ValueError
+        If a slice is no whole number of rows, or the padding does not reach as far as the phase was moved.
+    """
+    plan = _chosen(raw.plan, choice)
+    moved = round(choice.moved_ms / plan.rotation_ms * VIEWS_PER_ROTATION)
+    if abs(moved) > raw.extra:
+        reach_ms = raw.extra * plan.rotation_ms / VIEWS_PER_ROTATION
+        raise ValueError(f"the phase is moved by {choice.moved_ms:g} ms; the padding reaches {reach_ms:.0f} ms")
+    shots = tuple(_moved(shot, moved, plan) for shot in raw.shots)
+    each = _whole(plan.slice_thickness_mm, raw.row_mm)
+    method, grid = _method(plan), _grid(plan)
+    z = raw.z_mm.reshape(-1, each).mean(axis=1)
+    hu = np.empty((len(z), grid.matrix, grid.matrix), dtype=np.float32)
+    begin = raw.extra + moved
+    views = raw.lines.shape[2] - 2 * raw.extra
+
+    def one(index: int) -> None:
+        rows = raw.lines[index * each : (index + 1) * each, :, begin : begin + views]
+        angle = view_angles_rad(shots[index // plan.slices_per_step].start_angle_deg, plan)[0, 0]
+        hu[index] = reconstruct(rows.mean(axis=0) if each > 1 else rows[0], float(angle), method, grid)
+
+    with ThreadPoolExecutor(threads) as pool:
+        _for_each(pool, one, range(len(z)))
+    return _volume(hu, z, grid, plan, shots)
+
+
+def _chosen(plan: AcquisitionPlan, choice: Choice) -> AcquisitionPlan:
+    """Give the plan as the choice would have it."""
+    slab_mm = plan.slices_per_step * plan.slice_thickness_mm
+    slice_mm = plan.slice_thickness_mm if choice.slice_mm is None else choice.slice_mm
+    x_mm, y_mm = (plan.centre_x_mm, plan.centre_y_mm) if choice.centre_mm is None else choice.centre_mm
+    return msgspec.structs.replace(
+        plan,
+        slice_thickness_mm=slice_mm,
+        slices_per_step=_whole(slab_mm, slice_mm),
+        kernel_cutoff=plan.kernel_cutoff if choice.kernel_cutoff is None else choice.kernel_cutoff,
+        matrix=plan.matrix if choice.matrix is None else choice.matrix,
+        fov_mm=plan.fov_mm if choice.fov_mm is None else choice.fov_mm,
+        centre_x_mm=x_mm,
+        centre_y_mm=y_mm,
+    )
+
+
+def _whole(of_mm: float, part_mm: float) -> int:
+    """Count the parts of a length, which must be whole."""
+    count = round(of_mm / part_mm)
+    if count < 1 or abs(count * part_mm - of_mm) > 1e-6:
+        raise ValueError(f"{of_mm:g} mm is no whole number of {part_mm:g} mm")
+    return count
+
+
+def _moved(shot: Shot, views: int, plan: AcquisitionPlan) -> Shot:
+    """Give the shot that begins so many views later."""
+    later_s = views * plan.rotation_ms * 1e-3 / VIEWS_PER_ROTATION
+    turned_deg = views * 360.0 / VIEWS_PER_ROTATION
+    return replace(shot, opened_at_s=shot.opened_at_s + later_s, start_angle_deg=shot.start_angle_deg + turned_deg)
+
+
+def _method(plan: AcquisitionPlan) -> Method:
+    fan = make_fan(plan.fan_deg)
+    return make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff, sources=plan.sources)
+
+
+def _grid(plan: AcquisitionPlan) -> Grid:
+    return make_grid(plan.matrix, plan.fov_mm, plan.centre_x_mm, plan.centre_y_mm)
+
+
+def _for_each(pool: ThreadPoolExecutor, work: Callable[[int], None], indices: range) -> None:
+    for _ in pool.map(work, indices):
+        pass  # drawing the results raises what a slice raised
+
+
+def _volume(hu: Singles, z_mm: Floats, grid: Grid, plan: AcquisitionPlan, shots: Sequence[Shot]) -> StudyVolume:
     return StudyVolume(
         hu=hu,
-        z_mm=z,
-        step_of_slice=np.repeat([shot.step for shot in ordered], plan.slices_per_step),
+        z_mm=z_mm,
+        step_of_slice=np.repeat([shot.step for shot in shots], plan.slices_per_step),
         pixel_mm=grid.pixel_mm,
         x0_mm=grid.x0_mm,
         y0_mm=grid.y0_mm,
         caudal_mm=(0.0, 0.0),
         plan=plan,
-        shots=tuple(ordered),
+        shots=tuple(shots),
     )
 
 
@@ -244,73 +341,9 @@ def _caudal_mm(breathing: Breathing | None, times_s: Floats) -> Floats:
     return np.zeros(len(times_s)) if breathing is None else breathing.caudal_mm(times_s)
 
 
-def territories(patient: Patient, motion: MotionClock, volume: StudyVolume) -> Labels:
-    """Label where each coronary artery may be at any phase.
-
-    Parameters
-    ----------
-    patient, motion
-        Whose arteries; their courses are swept over one cycle of the mean rate, and over the breath's displacement.
-    volume
-        The grid. Frozen and moving volumes of one scan share the labels made from the moving one.
-
-    Returns
-    -------
-    Labels
-        uint8 [slice, row, column]: 0 none, then 1 + the place in `VESSELS`. Disjoint: the nearest course wins, the
-        first of equals. Where a stent may be there is none.
-    """
-    rr_s = motion.mean_rr_ms * 1e-3
-    steady = MotionClock(np.arange(-4, 5) * rr_s, motion.rest)
-    phases = steady.displacement(np.linspace(0.0, rr_s, _SWEEP_PHASES))
-    least, most = volume.caudal_mm
-    caudal = np.linspace(least, most, 1 + int(np.ceil((most - least) / _COURSE_STEP_MM)))
-    displacement = np.tile(phases, (len(caudal), 1))
-    breath = np.repeat(caudal, len(phases))
-    best = np.full(volume.hu.shape, np.float32(TERRITORY_MM**2))
-    labels = np.zeros(volume.hu.shape, dtype=np.uint8)
-    for vessel in VESSELS:
-        ends = course_points(patient, vessel, np.linspace(0.0, 1.0, 50), displacement[:1], breath[:1])[0]
-        length = float(np.linalg.norm(np.diff(ends, axis=0), axis=1).sum())
-        along = np.linspace(0.0, 1.0, 2 + int(length / _COURSE_STEP_MM))
-        points = course_points(patient, vessel, along, displacement, breath).reshape(-1, 3)
-        _paint(labels, best, np.unique(np.round(points), axis=0), 1 + VESSELS.index(vessel), volume)
-    stents = [other for other in patient.others if other.vessel]
-    if stents:
-        places, near = np.zeros_like(labels), np.full(labels.shape, np.float32(STENT_MM**2))
-        for stent in stents:
-            points = course_points(patient, stent.vessel, [stent.along], displacement, breath).reshape(-1, 3)
-            _paint(places, near, np.unique(np.round(points), axis=0), 1, volume)
-        labels[places == 1] = 0
-    return labels
-
-
-def _paint(labels: Labels, best: Singles, points: Floats, label: int, volume: StudyVolume) -> None:
-    """Paint balls around points, each pixel to whoever is nearest so far."""
-    reach = int(np.ceil(TERRITORY_MM / volume.pixel_mm))
-    size = volume.hu.shape[1]
-    axis = np.arange(-reach, reach + 1)
-    for x, y, z in points:
-        column, row = round((x - volume.x0_mm) / volume.pixel_mm), round((y - volume.y0_mm) / volume.pixel_mm)
-        columns = column + axis[(column + axis >= 0) & (column + axis < size)]
-        rows = row + axis[(row + axis >= 0) & (row + axis < size)]
-        if not len(columns) or not len(rows):
-            continue
-        dx2 = (volume.x0_mm + columns * volume.pixel_mm - x) ** 2
-        dy2 = (volume.y0_mm + rows * volume.pixel_mm - y) ** 2
-        flat = (dy2[:, None] + dx2[None, :]).astype(np.float32)
-        box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        for n in np.flatnonzero(np.abs(volume.z_mm - z) < TERRITORY_MM):
-            squared = flat + np.float32((volume.z_mm[n] - z) ** 2)
-            nearer = squared < best[n][box]
-            best[n][box][nearer] = squared[nearer]
-            labels[n][box][nearer] = label
-
-
 def warm_up(plan: AcquisitionPlan, patient: Patient) -> None:
     """Compile (or load) the kernels: one tiny slice through the whole chain, before a clock is running."""
-    fan = make_fan(plan.fan_deg)
-    method = make_method(fan, plan.fan_deg, plan.feather_deg, plan.kernel_cutoff, sources=plan.sources)
+    fan, method = make_fan(plan.fan_deg), _method(plan)
     angles = view_angles_rad(0.0, plan)
     table = np.concatenate((static_table(patient), moving_table(patient, np.zeros((1, 4)), np.zeros(1))), axis=1)
     lines = np.stack([project(table, source, fan, 0.0, plan.slice_thickness_mm) for source in angles])

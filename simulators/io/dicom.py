@@ -19,7 +19,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from simulators.motion import VESSELS
 from simulators.projector import SOURCE_RADIUS_MM
-from simulators.study import Labels, StudyVolume
+from simulators.study import StudyVolume
+from simulators.territories import Labels
 
 MODEL = "Diastole simulated scanner"
 COMMENT = "SIMULATED by the Diastole CT twin. Not a patient."

@@ -19,13 +19,15 @@ from scoring.report import ScoreReport, to_json
 from scoring.score import Score
 from scoring.settings import ScoreSettings
 from simulators.anatomy import Patient, make_patient
+from simulators.exposure import Shot
 from simulators.io import dicom
 from simulators.io.page import appendix
 from simulators.io.slices import score_of
 from simulators.motion import Breathing, MotionClock, rest_offsets
 from simulators.report import Exposure, ScanLog, exposures, gating_report, steps_exposed
 from simulators.scenario import Scenario
-from simulators.study import Frozen, Shot, StudyVolume, acquire, territories
+from simulators.study import Frozen, StudyVolume, acquire
+from simulators.territories import territories
 
 Say = Callable[[str], None]
 REPORT_VERSION = 1

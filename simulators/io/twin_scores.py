@@ -7,11 +7,13 @@ import numpy as np
 from simulators.anatomy import make_patient
 from simulators.beat_scan import BeatScan
 from simulators.comparison import Case
+from simulators.exposure import Shot
 from simulators.io.slices import score_of
 from simulators.motion import Breathing
 from simulators.scenario import Scenario, reseeded
 from simulators.stage import seed_angle_deg
-from simulators.study import Frozen, Shot, acquire, territories
+from simulators.study import Frozen, acquire
+from simulators.territories import territories
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
 from simulators.anatomy import make_patient
 from simulators.campaign import Campaign, ScannerChange, jobs
+from simulators.exposure import Shot, view_angles_rad
 from simulators.io.campaign_run import run_all
 from simulators.io.engines import on_processes
 from simulators.motion import Breathing, MotionClock, RestOffsets
@@ -18,7 +19,8 @@ from simulators.phantom import moving_table
 from simulators.projector import make_fan, project
 from simulators.reconstruction import make_grid, make_method, reconstruct
 from simulators.scenario import Respiration, Scenario
-from simulators.study import Shot, acquire, territories, view_angles_rad, warm_up
+from simulators.study import acquire, warm_up
+from simulators.territories import territories
 from tests.benchmarks.limits import at_least, hold
 
 PLAN = plan_from(PlanSettings())

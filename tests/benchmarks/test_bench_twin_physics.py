@@ -10,12 +10,14 @@ import msgspec
 import numpy as np
 
 from simulators.anatomy import HEART_CENTRE_MM, make_patient
+from simulators.exposure import Shot
 from simulators.inserts import DENSITIES_MG_PER_CC, Rod, calcification_insert, moving_rods
 from simulators.motion import Breathing
 from simulators.phantom import without_calcium
 from simulators.plaque import HU_PER_MG_PER_CC
 from simulators.scenario import Anatomy, Respiration, Scenario
-from simulators.study import Frozen, Shot, StudyVolume, acquire, scan, territories
+from simulators.study import Frozen, StudyVolume, acquire, scan
+from simulators.territories import territories
 from tests.benchmarks.limits import Limit, at_least, at_most, hold, number, table
 from tests.benchmarks.twin_runs import agatston, draw, plan_of, shots_at, steady_clock
 

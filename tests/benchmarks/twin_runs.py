@@ -9,9 +9,10 @@ import numpy as np
 from gating.messages import AcquisitionPlan
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
+from simulators.exposure import Shot
 from simulators.io.slices import score_of
 from simulators.motion import MotionClock, RestOffsets
-from simulators.study import Shot, StudyVolume
+from simulators.study import StudyVolume
 
 PICTURES = Path("out/bench")
 BEATS = 60

@@ -17,10 +17,12 @@ from scanner_bridge.settings import PlanSettings
 from scoring.io.dicom_in import read_labels, read_series
 from scoring.volume import Volume
 from simulators.anatomy import make_patient
+from simulators.exposure import Shot
 from simulators.io.dicom import CardiacTags, write_labels, write_series
 from simulators.motion import VESSELS, MotionClock, RestOffsets
 from simulators.scenario import Scenario
-from simulators.study import Labels, Shot, StudyVolume, acquire, territories
+from simulators.study import StudyVolume, acquire
+from simulators.territories import Labels, territories
 
 PLAN = msgspec.structs.replace(plan_from(PlanSettings()), matrix=64)
 CLOCK = MotionClock(np.arange(40), RestOffsets())

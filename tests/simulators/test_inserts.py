@@ -6,9 +6,10 @@ import pytest
 
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
+from simulators.exposure import Shot
 from simulators.inserts import DENSITIES_MG_PER_CC, Insert, Rod, calcification_insert, moving_rods
 from simulators.plaque import HU_PER_MG_PER_CC
-from simulators.study import Shot, StudyVolume, scan
+from simulators.study import StudyVolume, scan
 
 PLAN = msgspec.structs.replace(
     plan_from(PlanSettings(steps=1, first_table_mm=0.0)), slices_per_step=6, fov_mm=120.0, matrix=384

@@ -27,7 +27,7 @@ def reference(table: np.ndarray, angles: np.ndarray, fan: Fan, z_mm: float, slic
     offset = SOURCE_RADIUS_MM * np.sin(fan.angles_rad)
     total = np.zeros(theta.shape)
     for n in range(table.shape[1]):
-        x, y, z, a, b, c, cosine, sine, added, kind = table[:, n, :, None].transpose(1, 0, 2)
+        x, y, z, a, b, c, cosine, sine, added, kind = table[:, n, :10, None].transpose(1, 0, 2)
         turned = theta - np.arctan2(sine, cosine)
         width2 = (a * np.cos(turned)) ** 2 + (b * np.sin(turned)) ** 2
         left = 1.0 - (offset - x * np.cos(theta) - y * np.sin(theta)) ** 2 / width2

@@ -10,19 +10,12 @@ from scipy import ndimage
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
 from simulators.anatomy import BODIES, BONE_HU, MUSCLE_HU, Patient, make_patient
+from simulators.exposure import Shot, view_times_s
 from simulators.motion import VESSELS, Breathing, MotionClock, RestOffsets
 from simulators.phantom import course_points, without_calcium
 from simulators.scenario import Respiration, Scenario
-from simulators.study import (
-    Frozen,
-    Shot,
-    StudyVolume,
-    acquire,
-    slice_positions_mm,
-    territories,
-    view_times_s,
-    warm_up,
-)
+from simulators.study import Frozen, StudyVolume, acquire, slice_positions_mm, warm_up
+from simulators.territories import territories
 
 STORY = Scenario(name="test", story="A patient.")
 PLAN = msgspec.structs.replace(plan_from(PlanSettings()), matrix=256)

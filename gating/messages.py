@@ -293,6 +293,8 @@ class AcquisitionPlan(Message, frozen=True):
     msv_per_ms: float
     msv_per_mgycm: float
     msv_factor_source: str
+    scout_dlp_mgycm: float  # that the patient got before, for planning
+    reference_dlp_mgycm: float | None  # the site's reference level of such a scan
     table_move_ms: float  # expected, one step
     max_repeats: int
     max_padding_ms: float

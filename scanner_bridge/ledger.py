@@ -78,19 +78,23 @@ class Ledger:
 
     @property
     def dlp_mgycm(self) -> float:
-        """Dose-length product: each exposure counts the full collimation."""
-        return self._total_beam_ms * self._plan.dlp_mgycm_per_ms
+        """Dose-length product: the scout, and each exposure with the full collimation."""
+        return self._plan.scout_dlp_mgycm + self._slabs_dlp_mgycm
 
     @property
     def ctdivol_mgy(self) -> float:
-        """CTDIvol, the mean over the slabs that got any beam: DLP over their length."""
+        """CTDIvol, the mean over the slabs that got any beam: their DLP over their length; no scout."""
         length_cm = len(self._irradiated) * self._plan.collimation_mm / 10.0
-        return self.dlp_mgycm / length_cm if length_cm else 0.0
+        return self._slabs_dlp_mgycm / length_cm if length_cm else 0.0
+
+    @property
+    def _slabs_dlp_mgycm(self) -> float:
+        return self._total_beam_ms * self._plan.dlp_mgycm_per_ms
 
     @property
     def effective_msv(self) -> float:
-        """Effective dose by the plan's factor."""
-        return self._total_beam_ms * self._plan.msv_per_ms
+        """Effective dose by the plan's factor; the scout's counts."""
+        return self._plan.scout_dlp_mgycm * self._plan.msv_per_mgycm + self._total_beam_ms * self._plan.msv_per_ms
 
 
 class Refusals:

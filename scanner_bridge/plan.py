@@ -2,21 +2,8 @@
 
 from gating.errors import SettingsError
 from gating.messages import AcquisitionPlan
+from scanner_bridge.dose import FACTORS, ctdivol_mgy_per_mas
 from scanner_bridge.settings import PlanSettings
-
-PROTOCOL_MAS = 57.0
-"""Tube current-time product of the calcium protocol that the dose rests on: 120 kV prospective, gating.md S72."""
-
-PROTOCOL_MSV = 0.9
-"""Its effective dose, +/- 0.2 mSv, stated with k = 0.014 (gating.md section 4.4, S72)."""
-
-PROTOCOL_KVP = 120
-
-IRRADIATED_CM = 16.0
-"""Length that the protocol irradiates: 4 x 40 mm (usual scan length 128-160 mm, gating.md S76)."""
-
-MSV_PER_MGYCM = 0.014
-MSV_FACTOR_SOURCE = "legacy chest factor 0.014 mSv/(mGy cm), behind most published doses (e.g. PMC3294285)"
 
 
 def half_scan_ms(rotation_ms: float, fan_deg: float, feather_deg: float, sources: int = 1) -> float:
@@ -34,21 +21,6 @@ def temporal_resolution_ms(rotation_ms: float, sources: int = 1) -> float:
     return rotation_ms / 2.0 / sources
 
 
-def ctdivol_mgy_per_mas() -> float:
-    """Give CTDIvol per mAs at 120 kV, in mGy, of one slab.
-
-    References
-    ----------
-    gating.md section 4.4, row "120 kV prospective": 57 mAs -> 0.9 mSv with k = 0.014 [S72].
-
-    Our deviations:
-
-    - DLP = 0.9 / 0.014 = 64.3 mGy cm is spread evenly over 16 cm: 4.02 mGy at 57 mAs. A scanner's own table of CTDIvol
-      replaces this figure where there is one.
-    """
-    return PROTOCOL_MSV / MSV_PER_MGYCM / IRRADIATED_CM / PROTOCOL_MAS
-
-
 def plan_from(settings: PlanSettings) -> AcquisitionPlan:
     """Make the plan that a site's settings describe.
 
@@ -56,15 +28,16 @@ def plan_from(settings: PlanSettings) -> AcquisitionPlan:
     ------
     SettingsError
         If the numbers contradict each other: a feed above the collimation, a half-scan above the cap of one exposure,
-        a dose ceiling below one complete scan, or a voltage without dose figures.
+        or a dose ceiling below one complete scan with its scout.
     """
     feed_mm = settings.slices_per_step * settings.slice_thickness_mm
     half_ms = half_scan_ms(settings.rotation_ms, settings.fan_deg, settings.feather_deg, settings.sources)
     longest_ms = min(settings.max_exposure_ms, half_ms + settings.max_padding_ms)
-    ctdivol_per_ms = ctdivol_mgy_per_mas() * settings.tube_current_ma * settings.sources / 1000.0
+    factor = FACTORS[settings.effective_dose]
+    ctdivol_per_ms = ctdivol_mgy_per_mas(settings.kvp) * settings.tube_current_ma * settings.sources / 1000.0
     dlp_per_ms = ctdivol_per_ms * settings.collimation_mm / 10.0
-    msv_per_ms = dlp_per_ms * MSV_PER_MGYCM
-    one_scan_msv = settings.steps * half_ms * msv_per_ms
+    msv_per_ms = dlp_per_ms * factor.msv_per_mgycm
+    one_scan_msv = settings.steps * half_ms * msv_per_ms + settings.scout_dlp_mgycm * factor.msv_per_mgycm
     _refuse_contradictions(settings, feed_mm, half_ms, one_scan_msv)
     return AcquisitionPlan(
         plan_id=settings.plan_id,
@@ -89,8 +62,10 @@ def plan_from(settings: PlanSettings) -> AcquisitionPlan:
         ctdivol_mgy_per_ms=ctdivol_per_ms,
         dlp_mgycm_per_ms=dlp_per_ms,
         msv_per_ms=msv_per_ms,
-        msv_per_mgycm=MSV_PER_MGYCM,
-        msv_factor_source=MSV_FACTOR_SOURCE,
+        msv_per_mgycm=factor.msv_per_mgycm,
+        msv_factor_source=factor.source,
+        scout_dlp_mgycm=settings.scout_dlp_mgycm,
+        reference_dlp_mgycm=settings.reference_dlp_mgycm,
         table_move_ms=settings.table_move_ms,
         max_repeats=settings.max_repeats,
         max_padding_ms=settings.max_padding_ms,
@@ -114,11 +89,6 @@ def _refuse_contradictions(settings: PlanSettings, feed_mm: float, half_ms: floa
         raise SettingsError(
             f"A half-scan of {half_ms:.0f} ms is longer than max_exposure_ms = {settings.max_exposure_ms:g}; choose a "
             "faster rotation_ms or a higher cap in [bridge.plan]."
-        )
-    if settings.kvp != PROTOCOL_KVP:
-        raise SettingsError(
-            f"There are dose figures for {PROTOCOL_KVP} kV only, not for {settings.kvp}; set kvp = {PROTOCOL_KVP} in "
-            "[bridge.plan]."
         )
     if one_scan_msv > settings.dose_ceiling_msv:
         raise SettingsError(

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from gating.errors import SettingsError
+from scanner_bridge.dose import LEAST_KVP, MOST_KVP, PROTOCOL_KVP, FactorName
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -33,7 +34,7 @@ class PlanSettings(Section, frozen=True):
     rotation_ms: Positive = 280.0
     fan_deg: Positive = 52.0  # the twin's fan (ct-simulation.md)
     feather_deg: NotNegative = 20.0
-    kvp: Annotated[int, Meta(ge=70, le=150)] = 120
+    kvp: Annotated[int, Meta(ge=LEAST_KVP, le=MOST_KVP)] = PROTOCOL_KVP
     tube_current_ma: Positive = 290.0  # 57 mAs in the half-scan, the 0.9 mSv protocol of gating.md S72
     matrix: Annotated[int, Meta(ge=16, le=1024)] = 512
     fov_mm: Positive = 220.0
@@ -44,6 +45,9 @@ class PlanSettings(Section, frozen=True):
     max_repeats: Annotated[int, Meta(ge=0, le=3)] = 1
     max_padding_ms: NotNegative = 100.0  # scanners offer 0-150 ms at +45 % dose per 100 ms (gating.md S11)
     max_exposure_ms: Positive = 350.0  # hard cap of one exposure, whatever half-scan and padding say
+    scout_dlp_mgycm: NotNegative = 0.0  # that the patient got for planning this scan; counted in its dose
+    reference_dlp_mgycm: Positive | None = None  # the site's reference level of a calcium scan; None: it has none
+    effective_dose: FactorName = "legacy chest"  # the factor from DLP to mSv, and so what the ceiling means
     dose_ceiling_msv: Positive = 2.3  # of the patient, all sessions: the median of CAC protocols (gating.md S75)
     settle_s: NotNegative = 3.0  # the heart rate settles 1-3 s after the hold began (gating.md section 5 item 1)
     breath_hold_limit_s: Annotated[float, Meta(gt=0, le=20)] = 20.0

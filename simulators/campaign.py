@@ -32,7 +32,13 @@ class ScannerChange(Section, frozen=True):
     sources: Annotated[int, Meta(ge=1, le=2)] | None = None
     steps: Annotated[int, Meta(ge=1, le=32)] | None = None
     slices_per_step: Annotated[int, Meta(ge=1, le=256)] | None = None
+    collimation_mm: float | None = None
     tube_current_ma: float | None = None
+    kvp: int | None = None
+    polychromatic: bool | None = None
+    focal_spot_mm: float | None = None
+    scout: bool | None = None
+    noise_target_hu: float | None = None
     matrix: Annotated[int, Meta(ge=16, le=1024)] | None = None
 
     def of(self, scanner: Scanner) -> Scanner:

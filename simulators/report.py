@@ -266,16 +266,20 @@ def dose(log: ScanLog) -> dict[str, object]:
     """Count the dose from the beam that really was, whether or not its slab could be used.
 
     CTDIvol is the mean over the slabs that got any beam, as the bridge tells it; each counts its full collimation.
+    DLP and effective dose hold the scout too.
     """
     beam_ms = sum(ms_from_ns(beam.off_at_ns - beam.on_at_ns) for beam in log.beams)
     plan = log.plan
-    dlp = beam_ms * plan.dlp_mgycm_per_ms
+    slabs_dlp = beam_ms * plan.dlp_mgycm_per_ms
+    dlp = plan.scout_dlp_mgycm + slabs_dlp
     irradiated_cm = len({beam.step for beam in log.beams}) * plan.collimation_mm / 10
     return {
         "mas": beam_ms / 1000 * plan.tube_current_ma * plan.sources,
         "beam_on_ms": beam_ms,
-        "ctdivol_mgy": dlp / irradiated_cm if irradiated_cm else 0.0,
+        "ctdivol_mgy": slabs_dlp / irradiated_cm if irradiated_cm else 0.0,
         "dlp_mgycm": dlp,
+        "scout_dlp_mgycm": plan.scout_dlp_mgycm,
+        "reference_dlp_mgycm": plan.reference_dlp_mgycm,
         "effective_msv": dlp * plan.msv_per_mgycm,
         "msv_per_mgycm": plan.msv_per_mgycm,
         "msv_factor_source": plan.msv_factor_source,

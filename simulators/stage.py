@@ -6,19 +6,25 @@ The demo builds the same things from the same functions, so that a seed means th
 import msgspec
 import numpy as np
 
+from gating.errors import SettingsError
 from gating.frontends import FRONTENDS
 from gating.judge import Judge
 from gating.messages import AcquisitionPlan
 from gating.settings import GateSettings, WindowSettings
+from scanner_bridge.dose import PROTOCOL_KVP, ctdivol_mgy_per_mas
 from scanner_bridge.driver import Capabilities
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import BridgeSettings, PlanSettings
+from simulators.anatomy import make_patient
 from simulators.ecg_box import EcgBox, Source, patient_source
+from simulators.exposure import Physics
 from simulators.gantry import Gantry
 from simulators.heart import TrueBeat, true_beats
 from simulators.report import BeamAt, BeatAt, ScanLog
 from simulators.scenario import Scenario
+from simulators.scout import LENGTH_MM, Scout, current_ma, scout_mas, slabs, take_scouts
 from simulators.virtual_scan import START_NS, BusFaults, VirtualRun, VirtualScan
+from simulators.x_rays import voltages
 
 LONGEST_S = 75.0  # of patient time that a scan can need: learning, hold, limits
 
@@ -34,22 +40,81 @@ def seed_angle_deg(scenario: Scenario) -> float:
     return drawn if scenario.scanner.seed_angle_deg is None else scenario.scanner.seed_angle_deg
 
 
-def plan_settings(scenario: Scenario) -> PlanSettings:
-    """Give the plan that a scenario's scanner is asked for, centred on the heart at z = 0."""
+def physics(scenario: Scenario) -> Physics:
+    """Give how much of a real scanner a scenario simulates.
+
+    Raises
+    ------
+    SettingsError
+        If its one energy is asked to stand for another voltage than 120 kV, or there is no spectrum of it.
+    """
     scanner = scenario.scanner
-    usual = PlanSettings()
+    if not scanner.polychromatic and scanner.kvp != PROTOCOL_KVP:
+        text = f"One energy of 70 keV stands for {PROTOCOL_KVP} kV, not for {scanner.kvp}"
+        raise SettingsError(f"{text}; set polychromatic = true in [scanner] of the scenario {scenario.name}.")
+    if scanner.polychromatic and scanner.kvp not in voltages():
+        text = f"There is no spectrum of {scanner.kvp} kV; there are {', '.join(map(str, voltages()))}"
+        raise SettingsError(f"{text}: mend kvp in [scanner] of the scenario {scenario.name}.")
+    return Physics(scanner.polychromatic, scanner.focal_spot_mm)
+
+
+def plan_settings(scenario: Scenario) -> PlanSettings:
+    """Give the plan that a scenario's scanner is asked for: centred on the heart, or planned on scouts.
+
+    Raises
+    ------
+    SettingsError
+        If the scanner cannot be simulated, or a noise target is given without scouts to read it off.
+    """
+    scanner, usual = scenario.scanner, PlanSettings()
+    physics(scenario)
+    if scanner.noise_target_hu is not None and not scanner.scout:
+        text = "A noise_target_hu needs a scout to read the body off"
+        raise SettingsError(f"{text}; set scout = true in [scanner] of the scenario {scenario.name}.")
     feed_mm = scanner.slices_per_step * usual.slice_thickness_mm
-    return PlanSettings(
+    asked = msgspec.structs.replace(
+        usual,
         plan_id=f"calcium-{scenario.name}",
         patient=f"SIM-{scenario.seed:04d}",
         steps=scanner.steps,
         first_table_mm=-feed_mm * (scanner.steps - 1) / 2,
         slices_per_step=scanner.slices_per_step,
+        collimation_mm=scanner.collimation_mm,
         sources=scanner.sources,
         rotation_ms=scanner.rotation_ms,
         tube_current_ma=scanner.tube_current_ma,
+        kvp=scanner.kvp,
         matrix=scanner.matrix,
         table_move_ms=scanner.table_move_ms,
+        reference_dlp_mgycm=scanner.reference_dlp_mgycm,
+        effective_dose=scanner.effective_dose,
+    )
+    return _planned(scenario, asked) if scanner.scout else asked
+
+
+def scouts_of(scenario: Scenario) -> Scout | None:
+    """Give the scouts of a scenario's patient, if any are taken."""
+    if not scenario.scanner.scout:
+        return None
+    return take_scouts(make_patient(scenario, scenario.seed), PlanSettings().fan_deg)
+
+
+def _planned(scenario: Scenario, asked: PlanSettings) -> PlanSettings:
+    """Plan on the scouts: range, field of view and, with a noise target, the current; their dose is counted."""
+    scout, scanner = take_scouts(make_patient(scenario, scenario.seed), asked.fan_deg), scenario.scanner
+    steps, first_mm = slabs(scout, asked.slices_per_step * asked.slice_thickness_mm)
+    target = scanner.noise_target_hu
+    return msgspec.structs.replace(
+        asked,
+        steps=steps,
+        first_table_mm=first_mm,
+        fov_mm=scout.fov_mm,
+        centre_x_mm=scout.centre_mm[0],
+        centre_y_mm=scout.centre_mm[1],
+        scout_dlp_mgycm=2 * ctdivol_mgy_per_mas(scanner.kvp) * scout_mas() * LENGTH_MM / 10.0,
+        tube_current_ma=asked.tube_current_ma
+        if target is None
+        else current_ma(scout, asked, target, polychromatic=scanner.polychromatic),
     )
 
 

@@ -54,6 +54,8 @@ def a_plan() -> AcquisitionPlan:
         msv_per_ms=0.00112,
         msv_per_mgycm=0.014,
         msv_factor_source="test",
+        scout_dlp_mgycm=0.0,
+        reference_dlp_mgycm=None,
         table_move_ms=700.0,
         max_repeats=1,
         max_padding_ms=100.0,

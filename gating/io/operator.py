@@ -67,13 +67,20 @@ class Declined:
 
 
 def plan_sentence(plan: AcquisitionPlan) -> str:
-    """Tell the plan and its dose in a sentence: each step exposed once, and the most that repeats may add."""
+    """Tell the plan and its dose in a sentence: the scout, each step exposed once, and the ceiling."""
     beam_ms = plan.half_scan_ms * len(plan.table_mm)
+    dlp = beam_ms * plan.dlp_mgycm_per_ms + plan.scout_dlp_mgycm
+    scout = f", {plan.scout_dlp_mgycm:.1f} of them for the scout" if plan.scout_dlp_mgycm else ""
+    level = plan.reference_dlp_mgycm
+    against = (
+        "no reference level is set" if level is None else f"{100 * dlp / level:.0f} % of the reference level {level:g}"
+    )
     return (
         f"Plan {plan.plan_id}: {len(plan.table_mm)} steps under {plan.collimation_mm:g} mm, "
         f"{plan.slices_per_step * len(plan.table_mm)} slices of {plan.slice_thickness_mm:g} mm at {plan.kvp:g} kV and "
-        f"{plan.tube_current_ma:g} mA; about {beam_ms * plan.msv_per_ms:.2f} mSv "
-        f"(DLP {beam_ms * plan.dlp_mgycm_per_ms:.1f} mGy cm), at most {plan.dose_ceiling_msv:g} mSv."
+        f"{plan.tube_current_ma:g} mA; CTDIvol {plan.half_scan_ms * plan.ctdivol_mgy_per_ms:.2f} mGy, "
+        f"DLP {dlp:.1f} mGy cm{scout} ({against}); about {dlp * plan.msv_per_mgycm:.2f} mSv, "
+        f"at most {plan.dose_ceiling_msv:g} mSv."
     )
 
 
@@ -83,7 +90,7 @@ def dose_sentence(status: ScannerStatus) -> str:
     slabs = f", steps {', '.join(str(step + 1) for step in missing)} missing" if missing else ""
     return (
         f"{len(status.steps_exposed)} of {len(status.plan.table_mm)} steps exposed{slabs}; delivered "
-        f"{status.effective_msv:.2f} mSv, CTDIvol {status.ctdivol_mgy:.2f} mGy, DLP {status.dlp_mgycm:.1f} mGy cm."
+        f"CTDIvol {status.ctdivol_mgy:.2f} mGy, DLP {status.dlp_mgycm:.1f} mGy cm, {status.effective_msv:.2f} mSv."
     )
 
 

@@ -22,10 +22,13 @@ from simulators.anatomy import Patient, make_patient
 from simulators.exposure import Shot
 from simulators.io import dicom
 from simulators.io.page import appendix
+from simulators.io.scout_picture import scout_png
 from simulators.io.slices import score_of
 from simulators.motion import Breathing, MotionClock, rest_offsets
 from simulators.report import Exposure, ScanLog, exposures, gating_report, steps_exposed
 from simulators.scenario import Scenario
+from simulators.scout import Scout
+from simulators.stage import physics, scouts_of
 from simulators.study import Frozen, StudyVolume, acquire
 from simulators.territories import territories
 
@@ -71,12 +74,17 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
     gating = gating_report(log)
     used = _used(log)
     slices = open_out(out / "slices")
+    scout = scouts_of(story.scenario)
+    (out / "scout.png").unlink(missing_ok=True)  # of an earlier scan
+    if scout is not None:
+        (out / "scout.png").write_bytes(scout_png(scout, log.plan))
     for old in slices.glob("slice-*.dcm"):
         old.unlink()  # of an earlier scan: two series in one folder would be refused
     report = {
         "report_version": REPORT_VERSION,
         "simulated": True,
         **_identity(story),
+        "scout": None if scout is None else _scout(scout),
         **_agatston(None, None),
         **gating,
     }
@@ -136,6 +144,16 @@ def _identity(story: Story) -> dict[str, object]:
     }
 
 
+def _scout(scout: Scout) -> dict[str, object]:
+    return {
+        "range_mm": [scout.bottom_mm, scout.top_mm],
+        "fov_mm": scout.fov_mm,
+        "centre_mm": list(scout.centre_mm),
+        "water_front_to_back_mm": scout.thickness_mm,
+        "water_side_to_side_mm": scout.width_mm,
+    }
+
+
 def _used(log: ScanLog) -> dict[int, Exposure]:
     """Pick the exposure that each step is reconstructed from: the whole one."""
     whole = steps_exposed(log)
@@ -165,7 +183,13 @@ def _moving(
 ) -> StudyVolume:
     breathing = Breathing(story.scenario.respiration)
     return acquire(
-        patient, motion, _shots(used, log.plan, story), log.plan, noise_seed=story.scenario.seed, breathing=breathing
+        patient,
+        motion,
+        _shots(used, log.plan, story),
+        log.plan,
+        noise_seed=story.scenario.seed,
+        breathing=breathing,
+        physics=physics(story.scenario),
     )
 
 
@@ -191,6 +215,7 @@ def _frozen_score(
         noise_seed=story.scenario.seed,
         breathing=Breathing(story.scenario.respiration),
         frozen=frozen,
+        physics=physics(story.scenario),
     )
     return score_of(still, labels)
 

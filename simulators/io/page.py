@@ -17,6 +17,7 @@ def appendix(report: Mapping[str, object]) -> str:
         _exposures(_rows(report["exposures"])),
         _held(_rows(report["held"])),
         _dose(_map(report["dose"])),
+        _scout(_map(report.get("scout"))),
         _latency(report),
         "</section>",
     ]
@@ -157,10 +158,21 @@ def _words(reasons: object) -> str:
 
 
 def _dose(dose: Mapping[str, object]) -> str:
-    head = ["mAs", "CTDIvol, mGy", "DLP, mGy cm", "effective, mSv"]
-    row = [_number(dose.get(name), 2) for name in ("mas", "ctdivol_mgy", "dlp_mgycm", "effective_msv")]
+    head = ["mAs", "CTDIvol, mGy", "DLP, mGy cm", "of it the scout", "reference level", "effective, mSv"]
+    names = ("mas", "ctdivol_mgy", "dlp_mgycm", "scout_dlp_mgycm", "reference_dlp_mgycm", "effective_msv")
+    row = [_number(dose.get(name), 2) for name in names]
     source = f"Factor {dose.get('msv_per_mgycm')} mSv/(mGy cm): {dose.get('msv_factor_source')}."
     return f"<h3>Dose, every exposure counted</h3>{_table(head, [row])}<p>{escape(source)}</p>"
+
+
+def _scout(scout: Mapping[str, object]) -> str:
+    if not scout:
+        return ""
+    low, high = (_number(one) for one in _list(scout["range_mm"]))
+    read = f"Range {low} to {high} mm, field of view {_number(scout['fov_mm'])} mm"
+    water = (_number(scout[name]) for name in ("water_front_to_back_mm", "water_side_to_side_mm"))
+    text = f"{read}; the body is {' x '.join(water)} mm of water through the heart."
+    return f'<h3>Planned on scouts</h3><p>{escape(text)}</p><p><img src="scout.png" alt="Scouts with the range"></p>'
 
 
 def _latency(report: Mapping[str, object]) -> str:

@@ -34,7 +34,7 @@ def site_toml(
     }
     lines = [f"site = {_value(site)}", f"out = {_value(str(out.resolve()))}"]
     for name, section in sections.items():
-        lines += ["", f"[{name}]", *(f"{key} = {_value(value)}" for key, value in section.items())]
+        lines += ["", f"[{name}]", *(f"{key} = {_value(value)}" for key, value in section.items() if value is not None)]
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from simulators.exposure import Shot
 from simulators.io.slices import score_of
 from simulators.motion import Breathing
 from simulators.scenario import Scenario, reseeded
-from simulators.stage import seed_angle_deg
+from simulators.stage import physics, seed_angle_deg
 from simulators.study import Frozen, acquire
 from simulators.territories import territories
 
@@ -43,12 +43,17 @@ def scored(scenario: Scenario, case: Case, scan: BeatScan) -> TwinScore:
         angle = (seed_angle_deg(story) + 360.0 * opened_at_s * 1e3 / plan.rotation_ms) % 360.0
         shots.append(Shot(one.step, plan.table_mm[one.step], opened_at_s, angle))
     breathing = Breathing(story.respiration)
-    moving = acquire(patient, case.motion, shots, plan, noise_seed=case.seed, breathing=breathing)
+    scanner = physics(story)
+    moving = acquire(
+        patient, case.motion, shots, plan, noise_seed=case.seed, breathing=breathing, physics=scanner
+    )  # fmt: skip
     frozen = Frozen(
         rr_ms=float(np.mean([one.rr_ms for one in scan.whole])),
         centre_after_r_ms=float(np.mean([(one.recon_centre_at_ns - one.trigger.r_at_ns) / 1e6 for one in scan.whole])),
     )
-    still = acquire(patient, case.motion, shots, plan, noise_seed=case.seed, breathing=breathing, frozen=frozen)
+    still = acquire(
+        patient, case.motion, shots, plan, noise_seed=case.seed, breathing=breathing, frozen=frozen, physics=scanner
+    )  # fmt: skip
     labels = territories(patient, case.motion, moving)
     found = (float(score_of(volume, labels).agatston["total"] or 0.0) for volume in (moving, still))
     return TwinScore(case.name, *found)

@@ -245,14 +245,21 @@ def test_plan_and_dose_are_told_in_a_sentence(
 ) -> None:
     """Steps, slices, tube, dose; and afterwards what is missing."""
     assert (
-        "Plan test: 4 steps under 40 mm, 48 slices of 3 mm at 120 kV and 290 mA; about 0.88 mSv (DLP 62.7 mGy cm), "
-        "at most 3 mSv." == plan_sentence(a_plan)
+        "Plan test: 4 steps under 40 mm, 48 slices of 3 mm at 120 kV and 290 mA; CTDIvol 3.92 mGy, "
+        "DLP 62.7 mGy cm (no reference level is set); about 0.88 mSv, at most 3 mSv." == plan_sentence(a_plan)
     )
     status = make_status(steps_exposed=(0, 2), effective_msv=0.44, ctdivol_mgy=7.84, dlp_mgycm=31.36)
     assert (
-        "2 of 4 steps exposed, steps 2, 4 missing; delivered 0.44 mSv, CTDIvol 7.84 mGy, DLP 31.4 mGy cm."
+        "2 of 4 steps exposed, steps 2, 4 missing; delivered CTDIvol 7.84 mGy, DLP 31.4 mGy cm, 0.44 mSv."
         == dose_sentence(status)
     )
+
+
+def test_the_scout_and_the_reference_level_stand_in_the_sentence(a_plan: AcquisitionPlan) -> None:
+    """DLP 62.7 and 4.3 for the scout are 67 % of a reference level of 100, and 0.94 mSv."""
+    plan = msgspec.structs.replace(a_plan, scout_dlp_mgycm=4.3, reference_dlp_mgycm=100.0)
+    sentence = plan_sentence(plan)
+    assert "DLP 67.0 mGy cm, 4.3 of them for the scout (67 % of the reference level 100); about 0.94 mSv" in sentence
 
 
 def test_unknown_reasons_are_shown_as_they_are() -> None:

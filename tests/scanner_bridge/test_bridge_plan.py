@@ -4,6 +4,8 @@ import pytest
 
 from gating.errors import SettingsError
 from gating.messages import plan_hash
+from scanner_bridge.dose import ctdivol_mgy_per_mas
+from scanner_bridge.ledger import Ledger
 from scanner_bridge.plan import half_scan_ms, plan_from
 from scanner_bridge.settings import BridgeSettings, PlanSettings, parse_bridge
 
@@ -34,12 +36,44 @@ def test_dose_agrees_with_the_cited_protocol() -> None:
     assert 0.0155 <= scan_ms * plan.msv_per_ms / mas <= 0.018
 
 
+PUBLISHED_CTDIVOL = {80: (120 / 80) ** -2.6, 100: (120 / 100) ** -2.6, 140: (140 / 120) ** 2.6}
+
+
+@pytest.mark.parametrize("kvp", PUBLISHED_CTDIVOL)
+def test_dose_follows_the_voltage(kvp: int) -> None:
+    """CTDIvol at one current goes as kV^2.6; from 80 to 140 kV it is four times as much (43 scanners)."""
+    found = plan_from(PlanSettings(kvp=kvp)).ctdivol_mgy_per_ms / plan_from(PlanSettings()).ctdivol_mgy_per_ms
+    assert PUBLISHED_CTDIVOL[kvp] == pytest.approx(found)
+    assert 4.0 == pytest.approx(PUBLISHED_CTDIVOL[140] / PUBLISHED_CTDIVOL[80], rel=0.1)
+    assert 0.056 <= ctdivol_mgy_per_mas() <= 0.100  # 78 +- 22 microgray per mAs
+
+
+def test_the_factor_is_named_with_its_source() -> None:
+    """The same DLP is 2.06 times the effective dose by ICRP 103 as by the legacy factor."""
+    legacy, icrp = (plan_from(PlanSettings(effective_dose=name)) for name in ("legacy chest", "ICRP 103 calcium"))
+    assert legacy.dlp_mgycm_per_ms == icrp.dlp_mgycm_per_ms
+    assert 0.0289 / 0.014 == pytest.approx(icrp.msv_per_ms / legacy.msv_per_ms)
+    assert "Trattner" in icrp.msv_factor_source
+
+
+def test_the_scout_counts() -> None:
+    """A scout of 5 mGy cm is in the dose before the first exposure, in no CTDIvol, and under the ceiling."""
+    plan = plan_from(PlanSettings(scout_dlp_mgycm=5.0))
+    ledger = Ledger(plan)
+    assert (5.0, 0.0, 5.0 * 0.014) == (ledger.dlp_mgycm, ledger.ctdivol_mgy, ledger.effective_msv)
+    ledger.start_over()
+    ledger.enter(0, "exposed", 100.0)
+    assert (5.0 + 100.0 * plan.dlp_mgycm_per_ms) == pytest.approx(ledger.dlp_mgycm)
+    assert 100.0 * plan.ctdivol_mgy_per_ms == pytest.approx(ledger.ctdivol_mgy)
+    with pytest.raises(SettingsError, match="dose_ceiling_msv"):
+        plan_from(PlanSettings(scout_dlp_mgycm=5.0, dose_ceiling_msv=0.95))
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
         ({"slices_per_step": 14}, "gaps"),
         ({"rotation_ms": 520.0}, "half-scan"),
-        ({"kvp": 100}, "120 kV"),
         ({"dose_ceiling_msv": 0.5}, "mSv"),
     ],
 )

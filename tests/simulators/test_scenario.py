@@ -11,6 +11,7 @@ from simulators.scenario import parse_scenario, reseeded
 
 STORIES = {
     "steady", "rsa", "pvc", "af", "lead-off", "lead-off-returns", "pause", "drawn", "fast", "unplug", "no-flags-hum",
+    "planned",
 }  # fmt: skip
 
 

@@ -128,6 +128,11 @@ def hearts_beats(scenario: Scenario) -> tuple[TrueBeat, ...]:
     return true_beats(scenario, LONGEST_S, stream(scenario, 1))
 
 
+def ecg_of(scenario: Scenario) -> Source:
+    """Give the samples of a scenario's patient, as its box converts them."""
+    return patient_source(scenario, FRONTENDS[scenario.box.frontend], hearts_beats(scenario))
+
+
 def set_up(
     scenario: Scenario,
     capabilities: Capabilities,
@@ -142,10 +147,9 @@ def set_up(
 
     `wires` picks another draw of all delays, `window` another gating policy than the default.
     """
-    signal = patient_source(scenario, FRONTENDS[scenario.box.frontend], hearts_beats(scenario))
     return _stage(
         scenario,
-        signal,
+        ecg_of(scenario),
         msgspec.structs.replace(gate_settings(scenario), window=window or WindowSettings()),
         capabilities,
         judge,

@@ -179,6 +179,7 @@ def study(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for slices, score, report and truth.")],
     scenario: ScenarioOption = "steady",
     seed: SeedOption = None,
+    enhanced: Annotated[bool, typer.Option("--enhanced", help="Write the slices as one Enhanced CT too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json at the end and nothing else.")] = False,
 ) -> None:
     """Run one whole scan in virtual time, without sockets, as fast as the machine can.
@@ -190,7 +191,10 @@ def study(
 
     story = load_scenario(scenario)
     report = play_virtual.study(
-        story if seed is None else reseeded(story, seed), out, (lambda _: None) if as_json else _say
+        story if seed is None else reseeded(story, seed),
+        out,
+        (lambda _: None) if as_json else _say,
+        enhanced=enhanced,
     )
     if as_json:
         _say(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())

@@ -1,8 +1,4 @@
-"""Simulated slices as DICOM: CT Image Storage with its cardiac tags, and the vessel territories as a DICOM SEG.
-
-Everything is the same for the same study, bytes and UIDs: they are derived from the seed, and dates come from the
-caller. Every object says that it is simulated.
-"""
+"""Simulated slices as DICOM: CT Image Storage with its cardiac tags, and the vessel territories as a DICOM SEG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +9,31 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
-from pydicom.dataset import Dataset, FileMetaDataset
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, generate_uid
 
+from simulators.exposure import Shot
+from simulators.io.dicom_study import (
+    COMMENT,
+    MANUFACTURER,
+    MODEL,
+    SERIAL,
+    UNDATED,
+    StudyIdentity,
+    date_time,
+    describe_frame_of_reference,
+    describe_synchronization,
+    new_object,
+)
 from simulators.motion import VESSELS
 from simulators.projector import SOURCE_RADIUS_MM
 from simulators.study import StudyVolume
 from simulators.territories import Labels
 
-MODEL = "Diastole simulated scanner"
-COMMENT = "SIMULATED by the Diastole CT twin. Not a patient."
-UNDATED = datetime(2000, 1, 1)  # DICOM dates carry no zone; plainly not the date of anything
 INTERCEPT_HU = -1024  # stored value 0
+SERIES_EVENT = "calcium series"  # the one irradiation event of all slices
 
 # SNOMED CT codes of DICOM CID 3015 (calcium-scoring.md section 3)
 VESSEL_CODES = {
@@ -42,14 +50,15 @@ _COLOURS = {"LM": "magenta", "LAD": "red", "LCX": "yellow", "RCA": "cyan"}
 class CardiacTags:
     """What one slice says about its beat."""
 
-    trigger_time_ms: float  # from R to the first view
+    r_at_s: float  # patient time of its R, as the gate found it
+    trigger_time_ms: float  # from that R to the first view, as planned
     nominal_interval_ms: float  # RR
     heart_rate_bpm: float
     phase_percent: float  # of RR, at the middle of the views
 
 
 def write_series(
-    folder: Path, volume: StudyVolume, cardiac: Sequence[CardiacTags], *, seed: int, acquired: datetime = UNDATED
+    folder: Path, volume: StudyVolume, cardiac: Sequence[CardiacTags], *, seed: int, began: datetime = UNDATED
 ) -> list[Dataset]:
     """Write one file per slice, `slice-0001.dcm` the lowest.
 
@@ -63,8 +72,8 @@ def write_series(
         One for each slice of the volume.
     seed
         All UIDs come from it, the plan and the patient.
-    acquired
-        Local date and time of the first exposure.
+    began
+        Local date and time of patient time 0.
 
     Returns
     -------
@@ -78,58 +87,38 @@ def write_series(
     OSError
         If the folder cannot be written.
     """
+    identity = StudyIdentity(volume.plan, seed, began)
     datasets = [
-        _slice(volume, index, tags, seed, acquired)
-        for index, (_, tags) in enumerate(zip(volume.z_mm, cardiac, strict=True))
+        _slice(volume, index, tags, identity) for index, (_, tags) in enumerate(zip(volume.z_mm, cardiac, strict=True))
     ]
     for index, dataset in enumerate(datasets):
         dataset.save_as(folder / f"slice-{index + 1:04d}.dcm", enforce_file_format=True)
     return datasets
 
 
-def _uid(seed: int, volume: StudyVolume, what: str) -> str:
-    """Derive a UID: the same study gives the same one."""
-    return str(generate_uid(entropy_srcs=["diastole", str(seed), volume.plan.patient, volume.plan.plan_id, what]))
-
-
-def _slice(volume: StudyVolume, index: int, cardiac: CardiacTags, seed: int, acquired: datetime) -> Dataset:
+def _slice(volume: StudyVolume, index: int, cardiac: CardiacTags, identity: StudyIdentity) -> Dataset:
     """Make the dataset of one slice."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = _uid(seed, volume, f"slice {index}")
-    _describe_study(dataset, volume, seed, acquired)
+    dataset = new_object(identity, CTImageStorage, identity.uid(f"slice {index}"), modality="CT", series=1)
+    dataset.SeriesInstanceUID = identity.uid("series")
+    dataset.SeriesDescription = f"CaScore {volume.plan.slice_thickness_mm:.1f} mm, simulated"
+    dataset.ImageComments = COMMENT
+    dataset.BodyPartExamined = "HEART"
+    describe_frame_of_reference(dataset, identity)
+    describe_synchronization(dataset, identity, "EXTERNAL")
+    at = identity.at(shot_of(volume, index).opened_at_s)
+    dataset.AcquisitionDateTime = date_time(at)
+    dataset.AcquisitionDate, dataset.AcquisitionTime = at.strftime("%Y%m%d"), at.strftime("%H%M%S.%f")
+    dataset.IrradiationEventUID = identity.uid(f"event {SERIES_EVENT}")
     _describe_acquisition(dataset, volume, index)
     _describe_beat(dataset, cardiac)
     _put_pixels(dataset, volume, index)
     return dataset
 
 
-def _describe_study(dataset: Dataset, volume: StudyVolume, seed: int, acquired: datetime) -> None:
-    """Patient, study, series, equipment, frame of reference."""
-    date, time = acquired.strftime("%Y%m%d"), acquired.strftime("%H%M%S")
-    dataset.PatientID = volume.plan.patient  # a pseudonym: no name gets this far
-    dataset.PatientName = f"{volume.plan.patient}^Simulated"
-    dataset.PatientBirthDate = dataset.PatientSex = dataset.ReferringPhysicianName = dataset.AccessionNumber = ""
-    dataset.PatientPosition = "HFS"
-    dataset.StudyInstanceUID = _uid(seed, volume, "study")
-    dataset.SeriesInstanceUID = _uid(seed, volume, "series")
-    dataset.FrameOfReferenceUID = _uid(seed, volume, "frame of reference")
-    dataset.PositionReferenceIndicator = ""
-    dataset.StudyID = "1"
-    dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = date
-    dataset.StudyTime = dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = time
-    dataset.StudyDescription = "Calcium scan (simulated)"
-    dataset.SeriesDescription = "CaScore 3.0 mm, simulated"
-    dataset.ImageComments = COMMENT
-    dataset.Modality = "CT"
-    dataset.SeriesNumber = 1
-    dataset.BodyPartExamined = "HEART"
-    dataset.Manufacturer = "Diastole"
-    dataset.ManufacturerModelName = MODEL
-    dataset.DeviceSerialNumber = "simulated"
-    dataset.SoftwareVersions = version("diastole")
+def shot_of(volume: StudyVolume, index: int) -> Shot:
+    """Give the exposure that a slice is reconstructed from."""
+    step = int(volume.step_of_slice[index])
+    return next(shot for shot in volume.shots if shot.step == step)
 
 
 def _describe_acquisition(dataset: Dataset, volume: StudyVolume, index: int) -> None:
@@ -172,7 +161,7 @@ def _describe_beat(dataset: Dataset, cardiac: CardiacTags) -> None:
 
 def _put_pixels(dataset: Dataset, volume: StudyVolume, index: int) -> None:
     """Store the HU of a slice as 12 bit in 16, and as whole numbers, as scanners do."""
-    stored = np.clip(np.rint(volume.hu[index]) - INTERCEPT_HU, 0, 4095).astype("<u2")
+    stored = stored_values(volume.hu[index])
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.Rows, dataset.Columns = stored.shape
@@ -181,6 +170,11 @@ def _put_pixels(dataset: Dataset, volume: StudyVolume, index: int) -> None:
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = INTERCEPT_HU, 1, "HU"
     dataset.WindowCenter, dataset.WindowWidth = 130, 700
     dataset.PixelData = stored.tobytes()
+
+
+def stored_values(hu: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Give HU as they are stored: whole numbers in 12 bit."""
+    return np.asarray(np.clip(np.rint(hu) - INTERCEPT_HU, 0, 4095), dtype="<u2")
 
 
 def write_labels(path: Path, labels: Labels, sources: Sequence[Dataset]) -> Dataset:
@@ -230,10 +224,10 @@ def write_labels(path: Path, labels: Labels, sources: Sequence[Dataset]) -> Data
         series_number=100,
         sop_instance_uid=generate_uid(entropy_srcs=[series, "territories of", str(len(sources))]),
         instance_number=1,
-        manufacturer="Diastole",
+        manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL,
         software_versions=version("diastole"),
-        device_serial_number="simulated",
+        device_serial_number=SERIAL,
         content_label="TERRITORIES",
         content_description="Simulated vessel territories, no calcium",
         series_description="Vessel territories (simulated)",

@@ -19,8 +19,10 @@ from scoring.report import ScoreReport, to_json
 from scoring.score import Score
 from scoring.settings import ScoreSettings
 from simulators.anatomy import Patient, make_patient
+from simulators.ecg_box import Source
 from simulators.exposure import Shot
 from simulators.io import dicom
+from simulators.io.companions import write_companions
 from simulators.io.page import appendix
 from simulators.io.scout_picture import scout_png
 from simulators.io.slices import score_of
@@ -45,6 +47,8 @@ class Story:
     source: str  # "scenario" or "record"
     notes: tuple[str, ...] = ()  # how a record's channels were mapped, and the like
     settings: dict[str, object] | None = None
+    ecg: Source | None = None  # the samples; None: a recording's, which are in a file of their own
+    enhanced: bool = False  # whether the slices are wanted as one enhanced object too
 
 
 def open_out(folder: Path) -> Path:
@@ -96,8 +100,19 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
         volume = _moving(log, story, patient, motion, used)
         labels = territories(patient, motion, volume)
         frozen = _frozen_score(volume, labels, patient, motion, used, story) if gating["complete"] else None
-        datasets = dicom.write_series(slices, volume, _cardiac(volume, used), seed=story.scenario.seed)
+        cardiac = _cardiac(volume, used, story)
+        datasets = dicom.write_series(slices, volume, cardiac, seed=story.scenario.seed)
         dicom.write_labels(out / "labels.seg.dcm", labels, datasets)
+        write_companions(
+            out,
+            log,
+            volume,
+            cardiac,
+            seed=story.scenario.seed,
+            started_at_ns=story.started_at_ns,
+            ecg=story.ecg,
+            enhanced=story.enhanced,
+        )
         say("scoring")
         facts = _write_scan_facts(log, gating, story, out)
         score, outcome, read = score_series(slices, out / "labels.seg.dcm", facts, ScoreSettings())
@@ -220,16 +235,20 @@ def _frozen_score(
     return score_of(still, labels)
 
 
-def _cardiac(volume: StudyVolume, used: dict[int, Exposure]) -> list[dicom.CardiacTags]:
+def _cardiac(volume: StudyVolume, used: dict[int, Exposure], story: Story) -> list[dicom.CardiacTags]:
     """Give each slice its cardiac tags, from what the gate planned: a scanner knows no more."""
     rows = []
     for step in volume.step_of_slice:
         one = used[int(step)]
         centre_ms = (one.centre_after_r_ms["planned"] or 0.0) + one.recon_moved_ms
         rr_ms = one.rr_ms["predicted"] or one.rr_ms["true"] or 0.0
+        into_ms = one.padding_ms / 2 + one.recon_moved_ms
+        trigger_ms = centre_ms - volume.plan.half_scan_ms / 2
+        opens_s = (one.opens_at_ns["planned"] - story.started_at_ns) / 1e9
         rows.append(
             dicom.CardiacTags(
-                trigger_time_ms=centre_ms - volume.plan.half_scan_ms / 2,
+                r_at_s=opens_s + (into_ms - trigger_ms) / 1e3,
+                trigger_time_ms=trigger_ms,
                 nominal_interval_ms=rr_ms,
                 heart_rate_bpm=60_000 / rr_ms,
                 phase_percent=100 * centre_ms / rr_ms,

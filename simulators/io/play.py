@@ -34,7 +34,7 @@ from simulators.io.teller import Teller, summary
 from simulators.operator import Operator
 from simulators.report import BeamAt, BeatAt, ScanLog
 from simulators.scenario import Scenario, reseeded
-from simulators.stage import LONGEST_S, plan_settings, seed_angle_deg
+from simulators.stage import LONGEST_S, ecg_of, plan_settings, seed_angle_deg
 
 T = TypeVar("T")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -297,6 +297,7 @@ class House:
             else f"record {Path(record).name} from {self._options.record_from_s:g} s",
             notes=self._notes,
             settings={"scenario": msgspec.to_builtins(self._options.scenario)},
+            ecg=ecg_of(self._options.scenario) if record is None else None,
         )
 
 

@@ -10,11 +10,11 @@ from gating.io.numbers import read_judge
 from scanner_bridge.drivers.gantry import CAPABILITIES
 from simulators.io.outcome import Story, finish, open_out, write_lines
 from simulators.scenario import Scenario
-from simulators.stage import hearts_beats, log_of, set_up
+from simulators.stage import ecg_of, hearts_beats, log_of, set_up
 from simulators.virtual_scan import VirtualRun
 
 
-def study(scenario: Scenario, out: Path, say: Callable[[str], None]) -> dict[str, object]:
+def study(scenario: Scenario, out: Path, say: Callable[[str], None], *, enhanced: bool = False) -> dict[str, object]:
     """Run one scan in virtual time and write everything that the demo writes; gives what `report.json` holds.
 
     Raises
@@ -35,7 +35,15 @@ def study(scenario: Scenario, out: Path, say: Callable[[str], None]) -> dict[str
     write_lines(truth / "beam.jsonl", [msgspec.to_builtins(beam) for beam in log.beams])
     _write_records(run, out)
     settings = {"scenario": msgspec.to_builtins(scenario)}
-    return finish(log, Story(scenario, run.started_at_ns, "scenario, virtual time", settings=settings), out, say)
+    story = Story(
+        scenario,
+        run.started_at_ns,
+        "scenario, virtual time",
+        settings=settings,
+        ecg=ecg_of(scenario),
+        enhanced=enhanced,
+    )
+    return finish(log, story, out, say)
 
 
 def _write_records(run: VirtualRun, out: Path) -> None:

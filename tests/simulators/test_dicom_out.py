@@ -27,7 +27,9 @@ from simulators.territories import Labels, territories
 PLAN = msgspec.structs.replace(plan_from(PlanSettings()), matrix=64)
 CLOCK = MotionClock(np.arange(40), RestOffsets())
 PATIENT = make_patient(Scenario(name="test", story=""), 1)
-TAGS = CardiacTags(trigger_time_ms=652.0, nominal_interval_ms=1003.4, heart_rate_bpm=59.8, phase_percent=74.8)
+TAGS = CardiacTags(
+    r_at_s=20.0, trigger_time_ms=652.0, nominal_interval_ms=1003.4, heart_rate_bpm=59.8, phase_percent=74.8
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def labels(volume: StudyVolume) -> Labels:
 def write(folder: Path, volume: StudyVolume, labels: Labels) -> list[Dataset]:
     """Write slices and labels."""
     folder.mkdir(exist_ok=True)
-    sources = write_series(folder, volume, [TAGS] * 24, seed=5, acquired=datetime(2026, 1, 2, 3, 4, 5))
+    sources = write_series(folder, volume, [TAGS] * 24, seed=5, began=datetime(2026, 1, 2, 3, 4, 5))
     write_labels(folder.with_suffix(".seg.dcm"), labels, sources)
     return sources
 

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 BIN := .venv/bin
 OUT ?= out/demo
 
-.PHONY: demo test setup setup-dev lint types contracts bench campaign train schema lock clean
+.PHONY: demo test setup setup-dev setup-peers lint types contracts bench campaign train schema lock clean
 
 demo: setup
 	$(BIN)/diastole demo --out $(OUT) $(DEMO)
@@ -48,6 +48,10 @@ types:
 contracts:
 	$(BIN)/lint-imports
 
+# What `make bench` compares the reconstruction with, 2.6 GB; without it that one table is skipped.
+setup-peers: setup-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.lock
+
 bench: setup-dev
 	$(BIN)/python -m pytest tests/benchmarks --timeout=0 -s $(BENCH)
 
@@ -62,9 +66,11 @@ train: setup-dev
 schema: setup-dev
 	$(BIN)/python -m gating.io.schemas
 
+DEV_EXTRAS := $(foreach one,embedded simulate records peers plots cluster parquet dev,--extra $(one))
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra embedded --extra simulate --extra records requirements.in pyproject.toml -o requirements.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras -c requirements.lock requirements.in pyproject.toml -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(DEV_EXTRAS) -c requirements.lock requirements.in pyproject.toml -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra reconstruction-peers -c requirements-dev.lock pyproject.toml -o requirements-peers.lock
 
 clean:
 	rm -rf .venv out .mypy_cache .ruff_cache .hypothesis

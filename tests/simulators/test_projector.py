@@ -7,9 +7,7 @@ from simulators.anatomy import make_patient
 from simulators.motion import MotionClock, RestOffsets
 from simulators.phantom import CYLINDER, ELLIPSOID, ROD, SLAB_ELLIPSOID, moving_table, static_table
 from simulators.projector import (
-    SOURCE_RADIUS_MM,
     WATER_PER_MM,
-    Fan,
     add_noise,
     half_scan_views,
     make_fan,
@@ -17,36 +15,9 @@ from simulators.projector import (
     project,
 )
 from simulators.scenario import Scenario
+from tests.references.projector import reference
 
 FAN = make_fan(52.0)
-
-
-def reference(table: np.ndarray, angles: np.ndarray, fan: Fan, z_mm: float, slice_mm: float) -> np.ndarray:
-    """Project in plain float64 numpy, from the line equation alone: no source, no windows."""
-    theta = angles[:, None] + fan.angles_rad
-    offset = SOURCE_RADIUS_MM * np.sin(fan.angles_rad)
-    total = np.zeros(theta.shape)
-    for n in range(table.shape[1]):
-        x, y, z, a, b, c, cosine, sine, added, kind = table[:, n, :10, None].transpose(1, 0, 2)
-        turned = theta - np.arctan2(sine, cosine)
-        width2 = (a * np.cos(turned)) ** 2 + (b * np.sin(turned)) ** 2
-        left = 1.0 - (offset - x * np.cos(theta) - y * np.sin(theta)) ** 2 / width2
-        if kind[0, 0] == SLAB_ELLIPSOID:
-            k = c * np.sqrt(np.maximum(left, 0.0))
-            edges = [np.clip(z_mm - z + half * slice_mm, -k, k) for half in (-0.5, 0.5)]
-            area = [
-                0.5 * (e * np.sqrt(k**2 - e**2) + k**2 * np.arcsin(np.divide(e, k, out=np.zeros_like(k), where=k > 0)))
-                for e in edges
-            ]
-            depth = (area[1] - area[0]) / (c * slice_mm)
-        elif kind[0, 0] == ROD:
-            inside = np.clip(z_mm - z + 0.5 * slice_mm, -c, c) - np.clip(z_mm - z - 0.5 * slice_mm, -c, c)
-            depth = np.sqrt(np.maximum(left, 0.0)) * inside / slice_mm
-        else:
-            height = np.zeros_like(z) if kind[0, 0] == CYLINDER else (z_mm - z) / c
-            depth = np.sqrt(np.maximum(left - height**2, 0.0))
-        total += added * 2 * a * b / np.sqrt(width2) * depth
-    return total
 
 
 def row(x: float, y: float, z: float, axes: tuple[float, float, float], turn: float, kind: float) -> list[float]:

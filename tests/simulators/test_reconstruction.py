@@ -5,19 +5,12 @@ import pytest
 
 from simulators.phantom import CYLINDER
 from simulators.projector import half_scan_views, make_fan, project
-from simulators.reconstruction import Grid, make_grid, make_method, reconstruct
+from simulators.reconstruction import make_grid, make_method, reconstruct
+from tests.references.discs import DISCS, truth
 
 FAN = make_fan(52.0)
 VIEWS = half_scan_views(52.0, 20.0)
 QUARTER_VIEWS = half_scan_views(52.0, 20.0, sources=2)
-# centre x, y, semi-axes, turn, added HU: the disc phantom of ct-simulation.md section 3
-DISCS = (
-    (0.0, 0.0, 150.0, 150.0, 0.0, 1000.0),
-    (40.0, 30.0, 25.0, 25.0, 0.0, 300.0),
-    (-50.0, 20.0, 30.0, 18.0, 0.5, -800.0),
-    (10.0, -60.0, 10.0, 10.0, 0.0, 50.0),
-    (-20.0, -40.0, 6.0, 6.0, 0.0, 600.0),
-)
 
 
 def scan(discs: tuple[tuple[float, ...], ...], first_rad: float, views: int = VIEWS) -> np.ndarray:
@@ -25,20 +18,6 @@ def scan(discs: tuple[tuple[float, ...], ...], first_rad: float, views: int = VI
     rows = [[x, y, 0.0, a, b, 1.0, np.cos(t), np.sin(t), hu / 1000, CYLINDER] for x, y, a, b, t, hu in discs]
     angles = np.asarray(first_rad + 2 * np.pi / 984 * np.arange(views))
     return project(np.array([rows]), angles, FAN, 0.0, 3.0)
-
-
-def truth(discs: tuple[tuple[float, ...], ...], grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Give the true HU of each pixel, and its distance from the nearest edge."""
-    axis = np.arange(grid.matrix) * grid.pixel_mm
-    x, y = np.meshgrid(grid.x0_mm + axis, grid.y0_mm + axis)
-    hu, edge = np.full(x.shape, -1000.0), np.full(x.shape, np.inf)
-    for centre_x, centre_y, a, b, turn, added in discs:
-        along = (x - centre_x) * np.cos(turn) + (y - centre_y) * np.sin(turn)
-        across = (y - centre_y) * np.cos(turn) - (x - centre_x) * np.sin(turn)
-        radius = np.hypot(along / a, across / b)
-        hu += np.where(radius <= 1, added, 0.0)
-        edge = np.minimum(edge, np.abs(radius - 1) * min(a, b))
-    return hu, edge
 
 
 @pytest.mark.parametrize("first_rad", [0.0, 1.1, 4.0])

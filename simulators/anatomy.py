@@ -31,7 +31,7 @@ SKIN_SEMI_AXES_MM = {"small": (150.0, 102.0), "medium": (175.0, 125.0), "large":
 
 HEART_CENTRE_MM = (14.0, -18.0, 0.0)
 HEART_ANGLE_DEG = 35.0  # of the long in-plane axis, from the patient's left towards the back
-MUSCLE_SEMI_AXES_MM = (43.0, 33.0, 49.0)
+MUSCLE_SEMI_AXES_MM = (43.0, 33.0, 49.0)  # of the outline that both halves of the heart fill
 FAT_SEMI_AXES_MM = (55.0, 45.0, 61.0)  # 12 mm of fat around: the coronaries run in its middle
 
 AORTA_MM, AORTA_RADIUS_MM = (34.0, 43.5), 10.0  # descending
@@ -41,11 +41,32 @@ COVERAGE_MM = 72.0
 
 
 @dataclass(frozen=True, slots=True)
+class Half:
+    """One half of the heart, an ellipsoid of muscle and blood, at end diastole; and what its own systole does to it.
+
+    `centre_mm` lies along the heart's long axis, across it, and to the head. By end systole the half has swung about
+    the heart's middle and come down with its valve's ring; the halves lie apart and inside the outline at every phase.
+    """
+
+    centre_mm: tuple[float, float, float]
+    semi_axes_mm: tuple[float, float, float]
+    swing_deg: float
+    descent_mm: float
+
+
+LEFT_HALF = Half((15.0, 0.0, 0.0), (25.0, 28.0, 43.0), 0.0, 0.0)
+RIGHT_HALF = Half((-24.0, 4.0, 2.0), (13.0, 22.0, 30.0), 23.0, -6.0)
+"""Left: ventricle and atrium by the clock of the left arteries. Right: the same by the clock of the right artery, which
+lies in its groove. Its swing and descent give that artery its published speeds (`motion`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Course:
     """One artery's way over the heart, in shell coordinates of the heart at end diastole, and its own slide.
 
     `u_deg` is the direction from the heart's axis in the patient's x-y plane (0 left, 90 back, -90 front), `z_mm` the
-    height; both run linearly from first to last. The slide moves the artery *within the shell* by end systole.
+    height; both run linearly from first to last. The artery swings and comes down with its half; the slide moves it
+    *within the shell* of it by end systole.
     """
 
     u_deg: tuple[float, float]
@@ -53,13 +74,16 @@ class Course:
     slide_deg: float
     slide_mm: float
     radius_mm: float
+    half: Half = LEFT_HALF
 
 
 COURSES = {
     "LM": Course(u_deg=(-78.0, -64.0), z_mm=(31.0, 29.0), slide_deg=6.0, slide_mm=-2.0, radius_mm=1.8),
     "LAD": Course(u_deg=(-60.0, -38.0), z_mm=(26.0, -36.0), slide_deg=8.0, slide_mm=-2.0, radius_mm=1.5),
     "LCX": Course(u_deg=(-26.0, 68.0), z_mm=(28.0, 12.0), slide_deg=-16.0, slide_mm=-4.0, radius_mm=1.5),
-    "RCA": Course(u_deg=(-112.0, -235.0), z_mm=(28.0, -24.0), slide_deg=23.0, slide_mm=-6.0, radius_mm=1.6),
+    "RCA": Course(
+        u_deg=(-112.0, -235.0), z_mm=(28.0, -24.0), slide_deg=0.0, slide_mm=0.0, radius_mm=1.6, half=RIGHT_HALF
+    ),
 }
 """Cartoon courses: each leaves at the base of the heart, the LAD for the apex, LCX and RCA around the AV groove."""
 
@@ -150,8 +174,8 @@ OTHERS: dict[str, tuple[Other, ...]] = {
     ),
     # at the root of the aorta, inside the heart, between the origins of the arteries
     "valve": (
-        Other("valve", (3.5, 2.0, 1.8), 450.0, at_mm=(-2.0, 0.0, 24.0)),
-        Other("valve", (2.0, 3.0, 1.8), 350.0, at_mm=(6.0, 5.0, 25.0)),
+        Other("valve", (3.5, 2.0, 1.8), 450.0, at_mm=(6.0, 4.0, 24.0)),
+        Other("valve", (2.0, 3.0, 1.8), 350.0, at_mm=(14.0, 9.0, 25.0)),
     ),
     "aortic-wall": (
         Other("aortic-wall", (1.4, 2.4, 5.0), 600.0, at_mm=(AORTA_MM[0] - 7.5, AORTA_MM[1], -12.0)),

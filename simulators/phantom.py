@@ -1,7 +1,8 @@
 """Where every object of the body is at each instant: the tables that the projector draws.
 
-The coronaries and their calcium live in shell coordinates (direction u, height z) of the *moving* heart ellipsoid, in
-the middle of its fat: whatever the heart does they cannot leave it, so nothing but calcium and bone is ever dense.
+The heart is a sac of fat with two halves in it, each with its own clock. The coronaries and their calcium live in
+shell coordinates (direction u, height z) of the *moving* heart, in the middle of its fat, and go with their half:
+whatever the heart does they cannot leave the fat, so nothing but calcium and bone is ever dense.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators import anatomy
-from simulators.anatomy import LUNG_HU, MUSCLE_HU, Heart, Other, Patient
+from simulators.anatomy import LUNG_HU, MUSCLE_HU, Half, Heart, Other, Patient
 from simulators.motion import VESSELS
 from simulators.plaque import FAT_HU, HU_PER_MG_PER_CC, Lesion
 
@@ -52,6 +53,26 @@ def pose(heart: Heart, left: Floats, caudal_mm: Floats) -> Pose:
     )
 
 
+def halves(left: Floats, right: Floats) -> tuple[tuple[Half, Floats], tuple[Half, Floats]]:
+    """Give both halves of the heart, each with its own displacement fraction, [time]."""
+    return (anatomy.LEFT_HALF, left), (anatomy.RIGHT_HALF, right)
+
+
+def _half(heart: Heart, at: Pose, half: Half, own: Floats) -> Floats:
+    """Place one half of the heart, [time, 1, 11]: `own` is the displacement fraction of its side."""
+    turned = np.deg2rad(anatomy.HEART_ANGLE_DEG) + at.twist_rad + own * np.deg2rad(half.swing_deg)
+    along, across, up = heart.scale * np.array(half.centre_mm)
+    shrunk = at.muscle_mm[:, 2] / (heart.scale * anatomy.MUSCLE_SEMI_AXES_MM[2])
+    one = np.empty((len(own), 1, 11))
+    one[:, 0, 0] = at.centre_mm[:, 0] + along * np.cos(turned) - across * np.sin(turned)
+    one[:, 0, 1] = at.centre_mm[:, 1] + along * np.sin(turned) + across * np.cos(turned)
+    one[:, 0, 2] = at.centre_mm[:, 2] + up * shrunk + own * half.descent_mm
+    one[:, 0, 3:6] = heart.scale * np.array(half.semi_axes_mm) * (1.0 - _MUSCLE_SHRINKS * own[:, None])
+    one[:, 0, 6], one[:, 0, 7] = np.cos(turned), np.sin(turned)
+    one[:, 0, 8:] = (MUSCLE_HU - FAT_HU) / 1000.0, ELLIPSOID, 0.0
+    return one
+
+
 def course_points(patient: Patient, vessel: str, along: ArrayLike, displacement: Floats, caudal_mm: Floats) -> Floats:
     """Give where points of one artery are.
 
@@ -80,9 +101,11 @@ def course_points(patient: Patient, vessel: str, along: ArrayLike, displacement:
     shell = 0.5 * (heart.muscle_mm + heart.fat_mm)[:, None, :]
     at_rest = 0.5 * (anatomy.MUSCLE_SEMI_AXES_MM[2] + anatomy.FAT_SEMI_AXES_MM[2])
     angle = np.deg2rad(anatomy.HEART_ANGLE_DEG)
-    u = np.deg2rad(np.interp(fraction, (0, 1), course.u_deg)) + own * np.deg2rad(course.slide_deg)
+    swung = course.slide_deg + course.half.swing_deg
+    u = np.deg2rad(np.interp(fraction, (0, 1), course.u_deg)) + own * np.deg2rad(swung)
     u = u + heart.twist_rad[:, None] - angle
-    z = np.interp(fraction, (0, 1), course.z_mm) * shell[..., 2] / at_rest + own * course.slide_mm
+    z = np.interp(fraction, (0, 1), course.z_mm) * shell[..., 2] / at_rest
+    z = z + own * (course.slide_mm + course.half.descent_mm)
     wide = np.sqrt(1.0 - (z / shell[..., 2]) ** 2)
     x, y = shell[..., 0] * wide * np.cos(u), shell[..., 1] * wide * np.sin(u)
     turned = np.stack([x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle), z], axis=-1)
@@ -136,14 +159,13 @@ def moving_table(patient: Patient, displacement: Floats, caudal_mm: Floats) -> F
         hydroxyapatite and not water (0 to 1).
     """
     views = len(displacement)
-    heart = pose(patient.heart, displacement[:, VESSELS.index("LAD")], caudal_mm)
+    left, right = (displacement[:, VESSELS.index(vessel)] for vessel in ("LAD", "RCA"))
+    heart = pose(patient.heart, left, caudal_mm)
     angle = np.deg2rad(anatomy.HEART_ANGLE_DEG)
-    tables = []
-    for semi_axes, added_hu in ((heart.fat_mm, FAT_HU - LUNG_HU), (heart.muscle_mm, MUSCLE_HU - FAT_HU)):
-        one = np.empty((views, 1, 11))
-        one[:, 0, :3], one[:, 0, 3:6] = heart.centre_mm, semi_axes
-        one[:, 0, 6:] = np.cos(angle), np.sin(angle), added_hu / 1000.0, ELLIPSOID, 0.0
-        tables.append(one)
+    fat = np.empty((views, 1, 11))
+    fat[:, 0, :3], fat[:, 0, 3:6] = heart.centre_mm, heart.fat_mm
+    fat[:, 0, 6:] = np.cos(angle), np.sin(angle), (FAT_HU - LUNG_HU) / 1000.0, ELLIPSOID, 0.0
+    tables = [fat, *(_half(patient.heart, heart, half, own) for half, own in halves(left, right))]
     for vessel in VESSELS:
         beads = course_points(patient, vessel, _bead_fractions(patient, vessel), displacement, caudal_mm)
         many = np.empty((views, beads.shape[1], 11))

@@ -80,6 +80,56 @@ def test_a_group_and_a_level_are_a_score() -> None:
     assert () == quarter.lesions
 
 
+def _surface() -> np.ndarray:
+    """Give points all over a unit sphere, [point, 3]."""
+    turn, tilt = np.meshgrid(np.linspace(0.0, 2.0 * np.pi, 48), np.linspace(0.0, np.pi, 25))
+    return np.stack([np.cos(turn) * np.sin(tilt), np.sin(turn) * np.sin(tilt), np.cos(tilt)], axis=-1).reshape(-1, 3)
+
+
+def _within(points: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Give how far out points lie in an ellipsoid of the table; 1 is its surface."""
+    x, y, z = (points - row[:3]).T
+    along, across = x * row[6] + y * row[7], y * row[6] - x * row[7]
+    return np.asarray(np.sqrt((along / row[3]) ** 2 + (across / row[4]) ** 2 + (z / row[5]) ** 2))
+
+
+@pytest.mark.parametrize("bpm", [50.0, 75.0, 110.0])
+@pytest.mark.parametrize("name", BODIES_TO_HOLD)
+def test_the_halves_of_the_heart_lie_apart_and_in_the_fat(name: str, bpm: float) -> None:
+    """At every phase, though each half has its own clock, neither touches the other or the fat's surface."""
+    clock = MotionClock(np.arange(-4, 6) * 60.0 / bpm, RestOffsets())
+    phases = clock.displacement(np.linspace(0.0, 60.0 / bpm, 41))
+    for table in moving_table(BODIES_TO_HOLD[name], phases, np.zeros(len(phases))):
+        fat, left, right = table[:3]
+        along, across, up = (_surface() * right[3:6]).T
+        edge = np.stack([along * right[6] - across * right[7], along * right[7] + across * right[6], up], axis=-1)
+        assert _within(edge + right[:3], left).min() > 1.0
+        assert _within(edge + right[:3], fat).max() < 0.95
+        along, across, up = (_surface() * left[3:6]).T
+        edge = np.stack([along * left[6] - across * left[7], along * left[7] + across * left[6], up], axis=-1)
+        assert _within(edge + left[:3], fat).max() < 0.95
+
+
+def test_the_right_artery_goes_with_the_right_half() -> None:
+    """Seen from the heart's middle it turns and comes down as its half does, within half a degree and a millimetre."""
+    none = np.zeros(len(PHASES))
+    halves = moving_table(PATIENT, PHASES, none)[:, 2]
+    middle = moving_table(PATIENT, PHASES, none)[:, 0, :3]
+    at = course_points(PATIENT, "RCA", [0.3], PHASES, none)[:, 0] - middle
+    turned = np.unwrap(np.arctan2(halves[:, 7], halves[:, 6]))
+    angle = np.deg2rad(35.0)
+    shell = 0.5 * (np.array(anatomy.MUSCLE_SEMI_AXES_MM) + np.array(anatomy.FAT_SEMI_AXES_MM))
+    along, across = (
+        at[:, 0] * np.cos(angle) + at[:, 1] * np.sin(angle),
+        at[:, 1] * np.cos(angle) - at[:, 0] * np.sin(angle),
+    )
+    seen = np.unwrap(np.arctan2(across / shell[1], along / shell[0]))
+    assert np.rad2deg(turned - turned[0]) == pytest.approx(np.rad2deg(seen - seen[0]), abs=0.5)
+    assert np.ptp(np.rad2deg(turned)) > 20.0
+    down = halves[:, 2] - middle[:, 2]
+    assert down - down[0] == pytest.approx(at[:, 2] - at[0, 2], abs=1.0)
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_calcium_lies_well_inside_the_fat(seed: int) -> None:
     """At every phase, 3 mm around every lesion is fat or artery, never muscle of the heart, lung or another lesion."""

@@ -20,6 +20,7 @@ from simulators.territories import territories
 STORY = Scenario(name="test", story="A patient.")
 PLAN = msgspec.structs.replace(plan_from(PlanSettings()), matrix=256)
 CLOCK = MotionClock(np.arange(60), RestOffsets())
+LEFT_HALF_MM = (14.0 + 15.0 * np.cos(np.deg2rad(35.0)), -18.0 + 15.0 * np.sin(np.deg2rad(35.0)))
 DIASTOLE = Frozen(rr_ms=1000.0, centre_after_r_ms=750.0)
 
 
@@ -119,7 +120,8 @@ def test_tissues_and_noise_are_those_of_a_calcium_scan(frozen: StudyVolume) -> N
     plan = msgspec.structs.replace(PLAN, matrix=512)
     clean = without_calcium(make_patient(STORY, 1))
     volume = acquire(clean, CLOCK, shots(750.0, (1,)), plan, noise_seed=1)
-    row, column = (round((at - first) / volume.pixel_mm) for at, first in ((-18, volume.y0_mm), (14, volume.x0_mm)))
+    x, y = LEFT_HALF_MM
+    row, column = (round((at - first) / volume.pixel_mm) for at, first in ((y, volume.y0_mm), (x, volume.x0_mm)))
     middle = volume.hu[6:, row - 30 : row + 30, column - 30 : column + 30]
     assert pytest.approx(45, abs=3) == middle.mean()
     assert 15 <= middle.std() <= 20

@@ -70,6 +70,10 @@ class PageScanner(msgspec.Struct, frozen=True, kw_only=True):
     effective_msv: float
     ctdivol_mgy: float
     dlp_mgycm: float
+    planned_dlp_mgycm: float  # of one complete scan without padding, the scout in it
+    reference_dlp_mgycm: float | None
+    msv_per_mgycm: float
+    msv_factor_source: str
     dose_ceiling_msv: float
     refused: dict[str, int]
 

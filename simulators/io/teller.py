@@ -83,8 +83,11 @@ def summary(report: Mapping[str, object], out: Path) -> list[str]:
     else:
         lines.append(f"No total: {_missing(report)}")
     if isinstance(dose, dict):
+        scout, level = dose["scout_dlp_mgycm"], dose["reference_dlp_mgycm"]
+        of_it = f", {scout:.1f} for the scouts" if scout else ""
+        against = "" if level is None else f" ({100 * dose['dlp_mgycm'] / level:.0f} % of the reference level)"
         lines.append(
-            f"Dose     CTDIvol {dose['ctdivol_mgy']:.2f} mGy, DLP {dose['dlp_mgycm']:.1f} mGy cm, "
+            f"Dose     CTDIvol {dose['ctdivol_mgy']:.2f} mGy, DLP {dose['dlp_mgycm']:.1f} mGy cm{of_it}{against}, "
             f"{dose['effective_msv']:.2f} mSv (factor {dose['msv_per_mgycm']})"
         )
     if isinstance(latency, dict) and latency["n"]:
@@ -92,7 +95,7 @@ def summary(report: Mapping[str, object], out: Path) -> list[str]:
             f"Latency  confirming sample to accepted trigger: median {latency['median']:.1f} ms, "
             f"max {latency['max']:.1f} ms, n = {latency['n']}"
         )
-    slices = "slices/, labels.seg.dcm, " if report["exposures"] else ""
+    slices = "slices/, labels.seg.dcm, ecg.dcm, dose.dcm, " if report["exposures"] else ""
     lines.append(f"Results  {out}/report.html, report.json, {slices}truth/")
     return lines
 

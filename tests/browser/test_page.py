@@ -128,6 +128,8 @@ def test_what_became_of_the_windows(page: Page, stage: StageLike) -> None:
     expect(page.locator("#outcomes")).to_contain_text("fired 1 · held 1 · missed 1")
     expect(page.locator("#step")).to_contain_text("2 of 4")
     expect(page.locator("#msv")).to_have_text("0.26")
+    expect(page.locator("#dlp-plan")).to_have_text("of 62.7 planned: no reference level set")
+    assert "mSv/(mGy cm)" in (page.locator("#msv-box").get_attribute("title") or "")
     expect(page.locator("#hold-limit")).to_have_text("of 20 s")
     expect(page.locator("#refused")).to_have_text("1")
 

@@ -86,10 +86,17 @@ function showScanner(state, view) {
   put("msv", number(scanner?.effective_msv, 2));
   put("ctdi", number(scanner?.ctdivol_mgy, 2));
   put("dlp", number(scanner?.dlp_mgycm, 1));
+  put("dlp-plan", scanner ? dosePlan(scanner) : "");
+  $("msv-box").title = scanner ? `${scanner.msv_per_mgycm} mSv/(mGy cm): ${scanner.msv_factor_source}` : "";
   showSteps(scanner);
   const { fired = 0, cut = 0, redo = 0, held = 0, missed = 0, unreported = 0 } = state.outcomes;
   const odd = cut + redo ? ` · cut or redone ${cut + redo}` : "";
   put("outcomes", `fired ${fired} · held ${held} · missed ${missed + unreported}${odd}`);
+}
+
+function dosePlan({ planned_dlp_mgycm: planned, reference_dlp_mgycm: level }) {
+  const against = level === null ? "no reference level set" : `${Math.round((100 * planned) / level)} % of the reference level`;
+  return `of ${number(planned, 1)} planned: ${against}`;
 }
 
 function sessionReason(state, view, scanner) {

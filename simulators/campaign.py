@@ -125,8 +125,10 @@ class Person:
     age: float
     body: Literal["small", "medium", "large"]
     rate_bpm: float | None
+    caudal_mm: float  # of the heart, a breath
 
 
+CAUDAL_MM, CAUDAL_SD_MM, CAUDAL_RANGE_MM = 4.9, 1.9, (2.4, 8.0)  # a tidal breath (Shechter 2004, IEEE TMI 23:1046)
 LEAST_BPM, MOST_BPM = 40.0, 110.0  # of a patient of a cohort: beyond, nobody is sent to a calcium scan
 
 
@@ -136,21 +138,23 @@ def person_of(cohort: Cohort, seed: int) -> Person:
     group = cohort.groups[int(rng.integers(len(cohort.groups)))]
     age = float(rng.uniform(*cohort.age))
     body = cohort.bodies[int(rng.integers(len(cohort.bodies)))]
-    drawn = float(rng.standard_normal())
-    if cohort.rate_bpm is None:
-        return Person(group, age, body, None)
-    mean, sd = cohort.rate_bpm
-    return Person(group, age, body, float(np.clip(mean + sd * drawn, LEAST_BPM, MOST_BPM)))
+    of_rate, of_breath = rng.standard_normal(2)
+    caudal_mm = float(np.clip(CAUDAL_MM + CAUDAL_SD_MM * of_breath, *CAUDAL_RANGE_MM))
+    mean, sd = (0.0, 0.0) if cohort.rate_bpm is None else cohort.rate_bpm
+    rate_bpm = None if cohort.rate_bpm is None else float(np.clip(mean + sd * of_rate, LEAST_BPM, MOST_BPM))
+    return Person(group, age, body, rate_bpm, caudal_mm)
 
 
 def as_person(story: Scenario, person: Person) -> Scenario:
-    """Give a story this person's calcium, body, heart and rate; rest phases are drawn too."""
+    """Give a story this person's calcium, body, heart, rate and breath; rest phases are drawn too."""
     replace = msgspec.structs.replace
     anatomy = replace(
         story.anatomy, group=person.group, age=person.age, level=None, body=person.body, heart_drawn=True
     )  # fmt: skip
     rhythm = story.rhythm if person.rate_bpm is None else replace(story.rhythm, rate_bpm=person.rate_bpm)
-    return replace(story, anatomy=anatomy, rhythm=rhythm, rest_phase=replace(story.rest_phase, drawn=True))
+    breath = replace(story.respiration, caudal_mm=person.caudal_mm)
+    rest_phase = replace(story.rest_phase, drawn=True)
+    return replace(story, anatomy=anatomy, rhythm=rhythm, respiration=breath, rest_phase=rest_phase)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ from simulators.plaque import HU_PER_MG_PER_CC
 
 Floats = NDArray[np.float64]
 
+PHANTOMS = {
+    "insert": "cylinders of 1, 3 and 5 mm of 200, 400 and 800 mg/cc, and a calibration rod",
+    "rods": "rods of 5 x 10 mm of 200, 400 and 800 mg/cc that move in a straight line",
+}
 BODY_SEMI_AXES_MM = (150.0, 100.0)
 DIAMETERS_MM = (1.0, 3.0, 5.0)
 DENSITIES_MG_PER_CC = (200.0, 400.0, 800.0)

@@ -16,6 +16,7 @@ from gating.errors import SettingsError
 from gating.frontends import FRONTENDS, Frontend
 from simulators.ecg_box import EcgBox, patient_source
 from simulators.heart import TrueBeat, true_beats
+from simulators.inserts import PHANTOMS
 from simulators.io.pty import Ended, serve
 from simulators.io.scenarios import load_scenario, scenario_names
 from simulators.io.waveforms import write_csv
@@ -172,6 +173,25 @@ def waveform(
     test = meter_test(name, rate_hz, size)
     write_csv(file, test, rate_hz)
     _say(f"{file}: {NAMES[name]}; {len(test.qrs_at_s)} beats, and what is tested begins at {test.begins_s:.2f} s.")
+
+
+@simulate.command(epilog="Example: diastole simulate phantom rods --speed 30 --out out/rods")
+def phantom(
+    name: Annotated[str, typer.Argument(help="; ".join(f"{name}: {text}" for name, text in PHANTOMS.items()))],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for slices/ and phantom.json.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of noise and start angle.")] = 1,
+    speed: Annotated[float, typer.Option(metavar="MM/S", min=0.0, max=200.0, help="Of the rods.")] = 0.0,
+    direction: Annotated[float, typer.Option(metavar="DEG", help="Of the rods: 0 to the left, 90 to the back.")] = 0.0,
+    kvp: Annotated[int | None, typer.Option(help="Voltage of a spectrum; else one energy of 70 keV.")] = None,
+    current: Annotated[float, typer.Option(metavar="MA", min=1.0, max=10_000.0)] = 290.0,
+) -> None:
+    """Scan a phantom whose calcium is known, and write its slices and what it holds."""
+    from simulators.io.phantoms import write_phantom
+
+    count = write_phantom(
+        name, out, seed=seed, speed_mm_per_s=speed, direction_deg=direction, kvp=kvp, current_ma=current
+    )
+    _say(f"{out}/slices: {count} slices of {PHANTOMS[name]}; what it truly holds is in {out}/phantom.json.")
 
 
 @simulate.command(epilog="Example: diastole simulate study --scenario pvc --seed 7 --out out/pvc")

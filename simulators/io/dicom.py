@@ -58,7 +58,7 @@ class CardiacTags:
 
 
 def write_series(
-    folder: Path, volume: StudyVolume, cardiac: Sequence[CardiacTags], *, seed: int, began: datetime = UNDATED
+    folder: Path, volume: StudyVolume, cardiac: Sequence[CardiacTags] | None, *, seed: int, began: datetime = UNDATED
 ) -> list[Dataset]:
     """Write one file per slice, `slice-0001.dcm` the lowest.
 
@@ -69,7 +69,7 @@ def write_series(
     volume
         The study.
     cardiac
-        One for each slice of the volume.
+        One for each slice of the volume; None: a phantom, which has no heart.
     seed
         All UIDs come from it, the plan and the patient.
     began
@@ -88,15 +88,16 @@ def write_series(
         If the folder cannot be written.
     """
     identity = StudyIdentity(volume.plan, seed, began)
+    beats = [None] * len(volume.z_mm) if cardiac is None else cardiac
     datasets = [
-        _slice(volume, index, tags, identity) for index, (_, tags) in enumerate(zip(volume.z_mm, cardiac, strict=True))
+        _slice(volume, index, beat, identity) for index, (_, beat) in enumerate(zip(volume.z_mm, beats, strict=True))
     ]
     for index, dataset in enumerate(datasets):
         dataset.save_as(folder / f"slice-{index + 1:04d}.dcm", enforce_file_format=True)
     return datasets
 
 
-def _slice(volume: StudyVolume, index: int, cardiac: CardiacTags, identity: StudyIdentity) -> Dataset:
+def _slice(volume: StudyVolume, index: int, cardiac: CardiacTags | None, identity: StudyIdentity) -> Dataset:
     """Make the dataset of one slice."""
     dataset = new_object(identity, CTImageStorage, identity.uid(f"slice {index}"), modality="CT", series=1)
     dataset.SeriesInstanceUID = identity.uid("series")
@@ -110,7 +111,8 @@ def _slice(volume: StudyVolume, index: int, cardiac: CardiacTags, identity: Stud
     dataset.AcquisitionDate, dataset.AcquisitionTime = at.strftime("%Y%m%d"), at.strftime("%H%M%S.%f")
     dataset.IrradiationEventUID = identity.uid(f"event {SERIES_EVENT}")
     _describe_acquisition(dataset, volume, index)
-    _describe_beat(dataset, cardiac)
+    if cardiac is not None:
+        _describe_beat(dataset, cardiac)
     _put_pixels(dataset, volume, index)
     return dataset
 

@@ -69,6 +69,9 @@ def _words(reasons: tuple[str, ...]) -> str:
     return "; ".join(map(in_words, reasons))
 
 
+MADE = ("slices/", "labels.seg.dcm", "ecg.dcm", "dose.dcm", "enhanced.dcm", "scout.png")  # where the scan made them
+
+
 def summary(report: Mapping[str, object], out: Path) -> list[str]:
     """Sum a report up in a few lines."""
     lines = [""]
@@ -95,8 +98,8 @@ def summary(report: Mapping[str, object], out: Path) -> list[str]:
             f"Latency  confirming sample to accepted trigger: median {latency['median']:.1f} ms, "
             f"max {latency['max']:.1f} ms, n = {latency['n']}"
         )
-    slices = "slices/, labels.seg.dcm, ecg.dcm, dose.dcm, " if report["exposures"] else ""
-    lines.append(f"Results  {out}/report.html, report.json, {slices}truth/")
+    made = [name for name in MADE if (out / name).exists()] if report["exposures"] else []
+    lines.append(f"Results  {', '.join((f'{out}/report.html', 'report.json', *made, 'truth/'))}")
     return lines
 
 

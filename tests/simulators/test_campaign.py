@@ -95,6 +95,8 @@ def test_a_cohort_is_the_same_people_under_every_policy_and_scanner() -> None:
     }
     assert 50.0 <= min(one.age for one in people) < 52.0
     assert 68.0 < max(one.age for one in people) <= 70.0
+    assert (2.4, 8.0) == (min(one.caudal_mm for one in people), max(one.caudal_mm for one in people))
+    assert 4.9 == pytest.approx(fmean(one.caudal_mm for one in people), abs=0.4)
     rates = [one.rate_bpm for one in people if one.rate_bpm is not None]
     assert (65.0, 8.0) == pytest.approx((fmean(rates), pstdev(rates)), abs=1.2)
 

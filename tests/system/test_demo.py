@@ -251,7 +251,9 @@ def test_the_page_is_told_and_can_be_reached(embedded: Demo) -> None:
 def test_no_line_of_the_terminal_is_broken_in_the_middle(embedded: Demo) -> None:
     """Sentences stay whole whatever the width: the terminal wraps, the program does not."""
     results = [line for line in embedded.lines if line.startswith("Results")]
-    assert [f"Results  {embedded.out}/report.html, report.json, slices/, labels.seg.dcm, truth/"] == results
+    assert [
+        f"Results  {embedded.out}/report.html, report.json, slices/, labels.seg.dcm, ecg.dcm, dose.dcm, truth/"
+    ] == results
 
 
 def disturbances(found: Demo) -> list[str]:

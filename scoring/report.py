@@ -13,6 +13,7 @@ import msgspec
 from scoring.lesions import Labels, Lesion
 from scoring.score import ScanFacts, Score, Sum, sum_of
 from scoring.settings import ScoreSettings
+from scoring.standing import Standing
 from scoring.volume import Refusal, Volume
 
 STATEMENT = "Research software, no medical device. Not for diagnosis."
@@ -104,6 +105,7 @@ class ScoreReport(Entry, frozen=True):
     settings: ScoreSettings
     provenance: Provenance | None  # null when no volume could be built
     acquisition: ScanFacts | None
+    standing: Standing | None = None  # what the score means for this person; null when nobody was told of
 
 
 def make_report(

@@ -3,7 +3,7 @@
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import msgspec
 import typer
@@ -12,10 +12,13 @@ from rich.table import Table
 
 from scoring.io.dicom_in import read_labels, read_series
 from scoring.io.errors import SeriesError
-from scoring.io.html import render
+from scoring.io.html import in_words, render
+from scoring.io.published import read_person, read_published
+from scoring.person import Person
 from scoring.report import ScoreReport, make_report, to_json
 from scoring.score import ScanFacts, Score, score_volume
 from scoring.settings import ScoreSettings
+from scoring.standing import PercentileSource, standing
 from scoring.volume import Refusal, Volume
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -40,11 +43,20 @@ def score(
     ] = False,
     kv_mode: Annotated[str, typer.Option(help="120-only, kv-independent or not-comparable.")] = "120-only",
     connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours inside a slice.")] = 4,
+    person: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Age, sex, group and more: percentile and risk.")
+    ] = None,
+    percentiles: Annotated[str, typer.Option(help="mesa, hoff or none.")] = "mesa",
 ) -> None:
     """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
     try:
         settings = _settings(kv_mode, connectivity, all_islands)
+        told = None if person is None else read_person(person)
+        if percentiles not in get_args(PercentileSource):
+            raise SeriesError(f"--percentiles {percentiles!r} is none; take mesa, hoff or none.")
         report, outcome, volume = run(folder, labels, scan, settings)
+        if told is not None:
+            report = with_standing(report, told, cast("PercentileSource", percentiles))
         if out is not None:
             _write(out / "score.json", to_json(report))
             _write(out / "report.html", render(report, outcome, volume).encode())
@@ -81,6 +93,12 @@ def run(
     labels = None if labels_path is None else read_labels(labels_path, read)
     outcome = score_volume(read, labels, settings, scan)
     return make_report(outcome, read, labels, scan, settings, version=version("diastole")), outcome, read
+
+
+def with_standing(report: ScoreReport, person: Person, source: PercentileSource) -> ScoreReport:
+    """Give a report with what its score means for a person."""
+    total = None if report.score.total is None else report.score.total.agatston
+    return msgspec.structs.replace(report, standing=standing(total, person, read_published(), source))
 
 
 def read_scan(path: Path) -> ScanFacts:
@@ -130,6 +148,9 @@ def _print(report: ScoreReport) -> None:
     else:
         found = len(report.lesions) + len(report.candidates)
         console.print(f"No total. {found} lesion(s) and candidate(s) listed.", markup=False)
+    if report.standing is not None:
+        for line in in_words(report.standing):
+            console.print(line, markup=False)
     for note in report.notes:
         console.print(f"- {note}", markup=False)
     console.print(report.statement, markup=False)

@@ -10,6 +10,7 @@ from scoring.io.png import VESSEL_COLOURS, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, le
 from scoring.lesions import Lesion
 from scoring.report import LesionEntry, ScoreReport, SumEntry
 from scoring.score import Score
+from scoring.standing import Standing
 from scoring.volume import Refusal, Volume
 
 MAX_PICTURES = 60  # of one page
@@ -69,6 +70,7 @@ def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None,
         f'<p class="statement">{escape(report.statement)}</p>',
         _reasons(report),
         _cards(report) if report.status == "scored" else "",
+        _standing(report.standing),
         _vessel_table(report),
         _figures("Pictures", report.lesions, lesions, volume),
         _lesion_table("Lesions", report.lesions, MAX_LESIONS),
@@ -115,6 +117,31 @@ def _cards(report: ScoreReport) -> str:
         f'<div class="{kind}"><small>{escape(name)}</small><b>{escape(text)}</b></div>' for kind, text, name in cards
     )
     return f'<div class="cards">{inner}</div>'
+
+
+def in_words(standing: Standing) -> list[str]:
+    """Say what a score means for a person, one sentence each."""
+    lines = []
+    band = standing.band
+    if band is not None:
+        low = "below all" if band.low_percent is None else f"from the {band.low_percent:g}th ({band.low_score:.0f})"
+        high = "up" if band.high_percent is None else f"to the {band.high_percent:g}th ({band.high_score:.0f})"
+        if band.low_percent is None and band.high_percent is not None:
+            low, high = "up", f"to the {band.high_percent:g}th percentile ({band.high_score:.0f})"
+        none = "" if band.zero_percent is None else f"; {band.zero_percent:.0f} % of them have no calcium"
+        lines.append(f"Percentile ({band.source}, {band.group}): about {low} {high}{none}.")
+    if standing.arterial_age_years is not None:
+        lines.append(f"Arterial age: {standing.arterial_age_years:.0f} years ({standing.arterial_age_source}).")
+    risk = standing.risk
+    if risk is not None:
+        with_, without = risk.with_calcium_percent, risk.without_calcium_percent
+        lines.append(f"Ten-year risk ({risk.source}): {with_:.1f} % with this score, {without:.1f} % without it.")
+    return [*lines, *standing.reasons, *(f"For the referrer: {one}" for one in standing.prompts)]
+
+
+def _standing(standing: Standing | None) -> str:
+    """Say it as a list."""
+    return "" if standing is None else _list("For this person", in_words(standing))
 
 
 def _dot(vessel: str | None) -> str:

@@ -80,8 +80,9 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
     slices = open_out(out / "slices")
     scout = scouts_of(story.scenario)
     (out / "scout.png").unlink(missing_ok=True)  # of an earlier scan
-    if scout is not None:
-        (out / "scout.png").write_bytes(scout_png(scout, log.plan))
+    picture = None if scout is None else scout_png(scout, log.plan)
+    if picture is not None:
+        (out / "scout.png").write_bytes(picture)
     for old in slices.glob("slice-*.dcm"):
         old.unlink()  # of an earlier scan: two series in one folder would be refused
     report = {
@@ -118,7 +119,7 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
         score, outcome, read = score_series(slices, out / "labels.seg.dcm", facts, ScoreSettings())
         (out / "score.json").write_bytes(to_json(score))
         report |= {**_agatston(score, frozen), "score": msgspec.to_builtins(score)}
-        page = render(score, outcome, read, appendix(report))
+        page = render(score, outcome, read, appendix(report, picture))
     write_json(out / "report.json", report)
     (out / "report.html").write_text(page, encoding="utf-8")
     return report

@@ -1,13 +1,14 @@
 """The gating part of `report.html`: planned beside true, what was held, what it cost. All text is escaped."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from gating.reasons import in_words
 
 
-def appendix(report: Mapping[str, object]) -> str:
-    """Render the gating part of a report, as it stands in `report.json`, as one HTML section."""
+def appendix(report: Mapping[str, object], scouts_png: bytes | None = None) -> str:
+    """Render the gating part of a report, as it stands in `report.json`, as one HTML section; the scouts go into it."""
     parts = [
         "<section><style>h3 { font-size: 13px; margin: 14px 0 4px; }</style><h2>Gating (simulated scan)</h2>",
         _verdict(report),
@@ -17,7 +18,7 @@ def appendix(report: Mapping[str, object]) -> str:
         _exposures(_rows(report["exposures"])),
         _held(_rows(report["held"])),
         _dose(_map(report["dose"])),
-        _scout(_map(report.get("scout"))),
+        _scout(_map(report.get("scout")), scouts_png),
         _latency(report),
         "</section>",
     ]
@@ -165,14 +166,16 @@ def _dose(dose: Mapping[str, object]) -> str:
     return f"<h3>Dose, every exposure counted</h3>{_table(head, [row])}<p>{escape(source)}</p>"
 
 
-def _scout(scout: Mapping[str, object]) -> str:
+def _scout(scout: Mapping[str, object], picture: bytes | None) -> str:
     if not scout:
         return ""
     low, high = (_number(one) for one in _list(scout["range_mm"]))
     read = f"Range {low} to {high} mm, field of view {_number(scout['fov_mm'])} mm"
     water = (_number(scout[name]) for name in ("water_front_to_back_mm", "water_side_to_side_mm"))
     text = f"{read}; the body is {' x '.join(water)} mm of water through the heart."
-    return f'<h3>Planned on scouts</h3><p>{escape(text)}</p><p><img src="scout.png" alt="Scouts with the range"></p>'
+    data = "" if picture is None else base64.b64encode(picture).decode()  # the page loads nothing
+    image = f'<p><img src="data:image/png;base64,{data}" alt="Scouts with the range" style="max-width:100%"></p>'
+    return f"<h3>Planned on scouts</h3><p>{escape(text)}</p>{image if data else ''}"
 
 
 def _latency(report: Mapping[str, object]) -> str:

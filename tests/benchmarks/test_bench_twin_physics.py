@@ -15,18 +15,22 @@ from simulators.inserts import DENSITIES_MG_PER_CC, Rod, calcification_insert, m
 from simulators.motion import Breathing
 from simulators.phantom import without_calcium
 from simulators.plaque import HU_PER_MG_PER_CC
-from simulators.scenario import Anatomy, Respiration, Scenario
+from simulators.scenario import Respiration
 from simulators.study import Frozen, StudyVolume, acquire, scan
 from simulators.territories import territories
 from tests.benchmarks.limits import Limit, at_least, at_most, hold, number, table
-from tests.benchmarks.twin_runs import agatston, draw, plan_of, shots_at, steady_clock
-
-STORY = Scenario(name="bench", story="")
-SMALL = (
-    msgspec.structs.replace(  # plaques of 1.6 to 3.2 mm; the default's are larger and denser, and gain what others lose
-        STORY, anatomy=Anatomy(density_mg_per_cc=(200.0, 500.0), radius_mm=(0.8, 1.6))
-    )
+from tests.benchmarks.twin_runs import (
+    PATIENTS,
+    SHOWN,
+    STORY,
+    agatston,
+    draw,
+    percent_of_held,
+    plan_of,
+    shots_at,
+    steady_clock,
 )
+
 QUIET = 4.0  # times the current: noise of phantom studies
 ROD_NAMES = ("LM", "LAD", "LCX")  # that stand for 200, 400 and 800 mg/cc
 SPEEDS = (0.0, 10.0, 20.0, 30.0, 50.0)
@@ -130,32 +134,15 @@ def _about(volume: StudyVolume, rods: tuple[Rod, ...]) -> np.ndarray:
     return np.repeat(flat[None], len(volume.hu), axis=0)
 
 
-PATIENTS = (1, 2, 3)
 PHASES = (5, 15, 25, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 95)
 RATES = (55.0, 65.0, 75.0, 90.0)
-SHOWN = ("RCA", "total")
 SEEN = 75.0  # % of the still score: a plateau
-
-
-def _percent(bpm: float, centre_ms: float, held_at_ms: float) -> dict[str, float]:
-    """Give the scores of moving hearts, in % of those of the same hearts held at a phase, all patients together."""
-    plan, clock, sums = plan_of(), steady_clock(bpm), np.zeros((2, len(SHOWN)))
-    for seed in PATIENTS:
-        patient = make_patient(SMALL, seed)
-        shots = shots_at(plan, bpm, centre_ms, 37.0 + 50.0 * seed)
-        moving = acquire(patient, clock, shots, plan, noise_seed=seed)
-        still = acquire(patient, clock, shots, plan, noise_seed=seed, frozen=Frozen(60_000.0 / bpm, held_at_ms))
-        labels = territories(patient, clock, moving)
-        for row, volume in enumerate((moving, still)):
-            scores = agatston(volume, labels)
-            sums[row] += [scores[name] for name in SHOWN]
-    return {name: float(100.0 * sums[0, k] / sums[1, k]) for k, name in enumerate(SHOWN)}
 
 
 def test_physics_score_against_phase() -> None:
     """The score of the moving heart over that of the heart held at the same phase, by rate and target phase."""
     found = {
-        bpm: [_percent(bpm, at_ms, at_ms) for at_ms in (phase / 100.0 * 60_000.0 / bpm for phase in PHASES)]
+        bpm: [percent_of_held(bpm, at_ms, at_ms) for at_ms in (phase / 100.0 * 60_000.0 / bpm for phase in PHASES)]
         for bpm in RATES
     }
     rows = [
@@ -193,7 +180,9 @@ def test_physics_score_against_trigger_error() -> None:
     found = {}
     for bpm, phase in ((60.0, 75.0), (75.0, 78.0)):
         planned = phase / 100.0 * 60_000.0 / bpm
-        found[f"{bpm:g} bpm, planned at {phase:g} %"] = [_percent(bpm, planned + error, planned) for error in ERRORS_MS]
+        found[f"{bpm:g} bpm, planned at {phase:g} %"] = [
+            percent_of_held(bpm, planned + error, planned) for error in ERRORS_MS
+        ]
     rows = [
         (f"{heart}: {name}", *(number(one[name], 0) for one in values))
         for heart, values in found.items()

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from gating.errors import SettingsError
+from simulators.anatomy import make_patient
 from simulators.scenario import Scenario, parse_scenario
 
 SUFFIX = ".toml"
@@ -23,7 +24,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     Raises
     ------
     SettingsError
-        If there is no such scenario or file, or its text is not a scenario.
+        If there is no such scenario or file, its text is not a scenario, or there can be no such patient.
     """
     asked = str(name_or_path)
     if asked in scenario_names():
@@ -35,9 +36,18 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
         raise SettingsError(f"There is no scenario {asked!r}; name a TOML file or one of: {known}.")
     try:
         if path.suffix == ".json":
-            return msgspec.json.decode(path.read_bytes(), type=Scenario)
-        return parse_scenario(path.read_text(encoding="utf-8"), asked)
+            return _whole(msgspec.json.decode(path.read_bytes(), type=Scenario), asked)
+        return _whole(parse_scenario(path.read_text(encoding="utf-8"), asked), asked)
     except msgspec.DecodeError as error:
         raise SettingsError(f"Scenario file {asked}: {error}; see simulators/README.md for the keys.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"Scenario file {asked} cannot be read ({error}); check its rights.") from error
+
+
+def _whole(scenario: Scenario, asked: str) -> Scenario:
+    """Make the patient once, so that an anatomy that cannot be is told before anything starts."""
+    try:
+        make_patient(scenario, scenario.seed)
+    except ValueError as error:
+        raise SettingsError(f"Scenario file {asked}: {error}; mend [anatomy].") from error
+    return scenario

@@ -84,3 +84,19 @@ def test_reseeding_changes_the_seed_alone() -> None:
     assert 9 == reseeded(steady, 9).seed
     assert steady == reseeded(reseeded(steady, 9), steady.seed)
     assert parse_scenario('name = "a"\nstory = "b"', "x").seed == 1
+
+
+NO_PATIENT = {
+    "no such group": ('[anatomy]\ngroup = "white X"', "there is no group 'white X'; the groups are white F"),
+    "an age that was not studied": ('[anatomy]\ngroup = "white M"\nage = 30', "45 and 84"),
+    "no such artery": ("[anatomy.lesions]\nAORTA = 2", "the vessels are LM, LAD, LCX, RCA"),
+}
+
+
+@pytest.mark.parametrize("name", NO_PATIENT)
+def test_a_patient_that_cannot_be_is_told_before_anything_starts(name: str, tmp_path: Path) -> None:
+    """The sentence names the key's value and what there is."""
+    text, cure = NO_PATIENT[name]
+    (tmp_path / "mine.toml").write_text(f'name = "mine"\nstory = ""\n{text}\n')
+    with pytest.raises(SettingsError, match=cure):
+        load_scenario(tmp_path / "mine.toml")

@@ -101,11 +101,8 @@ def _band(agatston: float, person: Person, published: Published, source: Percent
     if source == "hoff":
         return _hoff_band(agatston, person, published.hoff_percentiles)
     table = published.mesa_percentiles
-    if person.group is None:
-        return "No percentile: MESA studied white, Chinese, Black and Hispanic adults only (group is not one of them)."
-    if not table.least_age_years <= person.age_years <= table.most_age_years:
-        limits = f"{table.least_age_years:g} to {table.most_age_years:g}"
-        return f"No percentile: MESA held ages {limits}, this person is {person.age_years:g}."
+    if strange := _not_studied(person, table):
+        return f"No percentile: {strange}"
     if person.diabetes_treated:
         return "No percentile: nobody in the MESA table had diabetes that was treated."
     key = f"{person.group} {person.sex}"
@@ -113,6 +110,16 @@ def _band(agatston: float, person: Person, published: Published, source: Percent
     chance = float(np.interp(person.age_years, table.chance_ages_years, table.chance_percent[key]))
     group = f"{person.group} {'women' if person.sex == 'F' else 'men'} of {person.age_years:g} years"
     return _between(agatston, scores, table.levels_percent, "MESA", group, 100.0 - chance)
+
+
+def _not_studied(person: Person, table: MesaPercentiles | MesaRisk) -> str | None:
+    """Say why MESA did not hold such a person; None if it did."""
+    if person.group is None:
+        return "MESA studied white, Chinese, Black and Hispanic adults only (group is not one of them)."
+    if table.least_age_years <= person.age_years <= table.most_age_years:
+        return None
+    limits = f"{table.least_age_years:g} to {table.most_age_years:g}"
+    return f"MESA held ages {limits}, this person is {person.age_years:g}."
 
 
 def mesa_scores(table: MesaPercentiles, key: str, age_years: float) -> tuple[float, ...]:
@@ -172,11 +179,8 @@ NEEDED = (
 
 def _risk(agatston: float, person: Person, table: MesaRisk) -> Risk | str:
     missing = [name for name in NEEDED if getattr(person, name) is None]
-    if person.group is None:
-        return "No risk: MESA studied white, Chinese, Black and Hispanic adults only (group is not one of them)."
-    if not table.least_age_years <= person.age_years <= table.most_age_years:
-        limits = f"{table.least_age_years:g} to {table.most_age_years:g}"
-        return f"No risk: MESA held ages {limits}, this person is {person.age_years:g}."
+    if strange := _not_studied(person, table):
+        return f"No risk: {strange}"
     if person.known_disease:
         return "No risk: MESA held nobody with known heart disease."
     if missing:

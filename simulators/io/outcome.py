@@ -21,8 +21,8 @@ from scoring.settings import ScoreSettings
 from simulators.anatomy import Patient, make_patient
 from simulators.ecg_box import Source
 from simulators.exposure import Shot
-from simulators.io import dicom
-from simulators.io.companions import write_companions
+from simulators.io.dicom.companions import write_companions
+from simulators.io.dicom.slices import CardiacTags, write_labels, write_series
 from simulators.io.page import appendix
 from simulators.io.scout_picture import scout_png
 from simulators.io.slices import score_of
@@ -102,8 +102,8 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
         labels = territories(patient, motion, volume)
         frozen = _frozen_score(volume, labels, patient, motion, used, story) if gating["complete"] else None
         cardiac = _cardiac(volume, used, story)
-        datasets = dicom.write_series(slices, volume, cardiac, seed=story.scenario.seed)
-        dicom.write_labels(out / "labels.seg.dcm", labels, datasets)
+        datasets = write_series(slices, volume, cardiac, seed=story.scenario.seed)
+        write_labels(out / "labels.seg.dcm", labels, datasets)
         write_companions(
             out,
             log,
@@ -236,7 +236,7 @@ def _frozen_score(
     return score_of(still, labels)
 
 
-def _cardiac(volume: StudyVolume, used: dict[int, Exposure], story: Story) -> list[dicom.CardiacTags]:
+def _cardiac(volume: StudyVolume, used: dict[int, Exposure], story: Story) -> list[CardiacTags]:
     """Give each slice its cardiac tags, from what the gate planned: a scanner knows no more."""
     rows = []
     for step in volume.step_of_slice:
@@ -247,7 +247,7 @@ def _cardiac(volume: StudyVolume, used: dict[int, Exposure], story: Story) -> li
         trigger_ms = centre_ms - volume.plan.half_scan_ms / 2
         opens_s = (one.opens_at_ns["planned"] - story.started_at_ns) / 1e9
         rows.append(
-            dicom.CardiacTags(
+            CardiacTags(
                 r_at_s=opens_s + (into_ms - trigger_ms) / 1e3,
                 trigger_time_ms=trigger_ms,
                 nominal_interval_ms=rr_ms,

@@ -9,7 +9,7 @@ from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
 from simulators.exposure import Physics, Shot, view_times_s
 from simulators.inserts import PHANTOMS, Insert, calcification_insert, moving_rods
-from simulators.io.dicom import write_series
+from simulators.io.dicom.slices import write_series
 from simulators.io.outcome import open_out, write_json
 from simulators.study import scan
 from simulators.x_rays import voltages

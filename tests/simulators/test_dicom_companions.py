@@ -10,8 +10,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from simulators.io.dicom_study import StudyIdentity
-from simulators.io.dicom_waveform import write_ecg
+from simulators.io.dicom.study import StudyIdentity
+from simulators.io.dicom.waveform import write_ecg
 from simulators.io.play_virtual import study
 from simulators.io.scenarios import load_scenario
 from simulators.scenario import Anatomy, Scanner, Scenario

@@ -18,7 +18,7 @@ from scoring.io.dicom_in import read_labels, read_series
 from scoring.volume import Volume
 from simulators.anatomy import make_patient
 from simulators.exposure import Shot
-from simulators.io.dicom import CardiacTags, write_labels, write_series
+from simulators.io.dicom.slices import CardiacTags, write_labels, write_series
 from simulators.motion import VESSELS, MotionClock, RestOffsets
 from simulators.scenario import Scenario
 from simulators.study import StudyVolume, acquire

@@ -15,7 +15,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, generate_uid
 
 from simulators.exposure import Shot
-from simulators.io.dicom_study import (
+from simulators.io.dicom.study import (
     COMMENT,
     MANUFACTURER,
     MODEL,

@@ -26,7 +26,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.coding import Code
 from pydicom.uid import XRayRadiationDoseSRStorage
 
-from simulators.io.dicom_study import MANUFACTURER, MODEL, SERIAL, StudyIdentity, new_object
+from simulators.io.dicom.study import MANUFACTURER, MODEL, SERIAL, StudyIdentity, new_object
 
 CONTAINS, HAS_CONCEPT_MOD = RelationshipTypeValues.CONTAINS, RelationshipTypeValues.HAS_CONCEPT_MOD
 HAS_OBS_CONTEXT = RelationshipTypeValues.HAS_OBS_CONTEXT

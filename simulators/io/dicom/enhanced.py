@@ -10,8 +10,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import EnhancedCTImageStorage
 
 from simulators.exposure import DETECTOR_RADIUS_MM, view_count
-from simulators.io.dicom import INTERCEPT_HU, SERIES_EVENT, CardiacTags, shot_of, stored_values
-from simulators.io.dicom_study import (
+from simulators.io.dicom.slices import INTERCEPT_HU, SERIES_EVENT, CardiacTags, shot_of, stored_values
+from simulators.io.dicom.study import (
     COMMENT,
     StudyIdentity,
     date_time,
@@ -19,7 +19,7 @@ from simulators.io.dicom_study import (
     describe_synchronization,
     new_object,
 )
-from simulators.io.dicom_waveform import coded
+from simulators.io.dicom.waveform import coded
 from simulators.projector import SOURCE_RADIUS_MM, VIEWS_PER_ROTATION
 from simulators.study import StudyVolume
 
@@ -42,7 +42,7 @@ def write_enhanced(
     identity
         The study; its series is another one than that of the single slices.
     volume, cardiac
-        As of `dicom.write_series`.
+        As of `slices.write_series`.
     rejected
         Beats of the scan that were held and not exposed.
 

@@ -7,11 +7,11 @@ from gating.messages import Beat, Held
 from gating.units import ms_from_ns
 from scanner_bridge.dose import ctdivol_mgy_per_mas
 from simulators.ecg_box import Source
-from simulators.io.dicom import SERIES_EVENT, CardiacTags
-from simulators.io.dicom_dose import CONSTANT_ANGLE, SEQUENCED, IrradiationEvent, write_dose
-from simulators.io.dicom_enhanced import write_enhanced
-from simulators.io.dicom_study import StudyIdentity
-from simulators.io.dicom_waveform import write_ecg
+from simulators.io.dicom.dose import CONSTANT_ANGLE, SEQUENCED, IrradiationEvent, write_dose
+from simulators.io.dicom.enhanced import write_enhanced
+from simulators.io.dicom.slices import SERIES_EVENT, CardiacTags
+from simulators.io.dicom.study import StudyIdentity
+from simulators.io.dicom.waveform import write_ecg
 from simulators.report import ScanLog, of_kind
 from simulators.scout import LENGTH_MM, SCOUT_MA, SLIT_MM, TABLE_MM_PER_S, scout_mas
 from simulators.study import StudyVolume

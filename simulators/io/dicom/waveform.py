@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.coding import Code
 from pydicom.uid import AmbulatoryECGWaveformStorage, GeneralECGWaveformStorage, TwelveLeadECGWaveformStorage
 
-from simulators.io.dicom_study import (
+from simulators.io.dicom.study import (
     COMMENT,
     StudyIdentity,
     date_time,

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -126,22 +125,24 @@ def test_a_line_that_was_cut_off_is_cut_away(cut: int, tmp_path: Path) -> None:
 
 
 def test_a_campaign_runs_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Twelve studies to one table; with more seeds only the new ones are run; the report names all."""
+    """Eight studies to one table; with more seeds only the new ones are run; the report names all."""
     out = tmp_path / "out"
     assert 0 == diastole.main(
-        ["campaign", str(_file(tmp_path, SMALL.replace("seeds = 3", "seeds = 2"))), "--out", str(out)]
+        ["campaign", str(_file(tmp_path, SMALL.replace("seeds = 3", "seeds = 1"))), "--out", str(out)]
     )
     first = (out / STUDIES).read_bytes()
-    assert 8 == first.count(b"\n")
-    assert 0 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(out), "--json"])
+    assert 4 == first.count(b"\n")
+    assert 0 == diastole.main(
+        ["campaign", str(_file(tmp_path, SMALL.replace("seeds = 3", "seeds = 2"))), "--out", str(out), "--json"]
+    )
     again = (out / STUDIES).read_bytes()
     assert again.startswith(first)
-    assert 12 == again.count(b"\n")
+    assert 8 == again.count(b"\n")
     found = json.loads(capsys.readouterr().out.split("report.html\n", 1)[1])
-    assert [(3, 3)] * 4 == [(one["studies"], one["complete"]) for one in found]
+    assert [(2, 2)] * 4 == [(one["studies"], one["complete"]) for one in found]
     with (out / "studies.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert 12 == len({row["key"] for row in rows})
+    assert 8 == len({row["key"] for row in rows})
     assert all(float(row["dose_msv"]) > 0.0 and row["complete"] == "True" for row in rows)
     table = parquet.read_table(out / "studies.parquet").to_pylist()
     assert [row["key"] for row in rows] == [row["key"] for row in table]
@@ -149,30 +150,40 @@ def test_a_campaign_runs_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in ("scores.png", "errors.png"))
     page = (out / "report.html").read_text(encoding="utf-8")
     assert sum(row["score_error_percent"] != "" for row in rows) == page.count("<circle")
-    assert page.count("<circle") >= 6
+    assert page.count("<circle") >= 4
     assert all(f'src="{name}.png"' in page for name in ("scores", "errors"))
     assert "no medical device" in page
 
 
-def test_a_kill_loses_and_doubles_nothing(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+    """Run the small campaign on this machine, undisturbed; give its rows by key."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert 0 == diastole.main(["campaign", str(_file(folder)), "--out", str(folder / "out")])
+    return _by_key(folder / "out")
+
+
+def _by_key(folder: Path) -> dict[str, dict[str, object]]:
+    """Read the rows of a campaign, each of which stands there once, without what the wall clock said."""
+    rows = read_rows(folder)
+    assert len({str(row["key"]) for row in rows}) == len(rows)
+    return {str(row["key"]): {**row, "wall_s": 0} for row in rows}
+
+
+def test_a_kill_loses_and_doubles_nothing(tmp_path: Path, alone: dict[str, dict[str, object]]) -> None:
     """Killed in the middle and run again, a campaign holds what one that was left alone holds, bit for bit."""
-    path = _file(tmp_path)
-    killed, alone = tmp_path / "killed", tmp_path / "alone"
-    command = [sys.executable, "-m", "diastole", "campaign", str(path), "--out"]
-    process = subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, start_new_session=True)
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "diastole", "campaign", str(_file(tmp_path)), "--out", str(killed)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     until = time.monotonic() + 60.0
     while time.monotonic() < until and len(read_lines(killed)) < 2:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    begun = len(read_lines(killed))
-    assert 2 <= begun < 12
-    for folder in (killed, alone):
-        subprocess.run([*command, str(folder)], check=True, stdout=subprocess.DEVNULL)
-    rows = [{row.pop("key"): {**row, "wall_s": 0} for row in read_rows(folder)} for folder in (killed, alone)]
-    assert rows[0] == rows[1]
-    assert {1} == set(Counter(str(row["key"]) for row in read_rows(killed)).values())
-    assert 12 == len(rows[0])
+    assert 2 <= len(read_lines(killed)) < 12
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert alone == _by_key(killed)
+    assert 12 == len(alone)
 
 
 def read_lines(folder: Path) -> list[bytes]:
@@ -213,43 +224,6 @@ def test_two_campaigns_do_not_share_a_folder(tmp_path: Path, capsys: pytest.Capt
 # --- on a cluster --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cluster() -> Iterator[LocalCluster]:
-    """Run a scheduler and two workers, each a process of its own."""
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
-    ) as running:
-        yield running
-
-
-def test_a_cluster_gives_what_one_machine_gives(cluster: LocalCluster, tmp_path: Path) -> None:
-    """The same file on two workers of a cluster holds the same rows, bit for bit, and the cluster runs on after it."""
-    path = _file(tmp_path, SMALL.replace("seeds = 3", "seeds = 2"))
-    address = cluster.scheduler_address
-    assert 0 == diastole.main(["campaign", str(path), "--out", str(tmp_path / "there"), "--scheduler", address])
-    assert 0 == diastole.main(["campaign", str(path), "--out", str(tmp_path / "here")])
-    there, here = (
-        {row.pop("key"): {**row, "wall_s": 0} for row in read_rows(tmp_path / place)} for place in ("there", "here")
-    )
-    assert 8 == len(there)
-    assert here == there
-    assert 2 == len(cluster.scheduler_info["workers"])
-
-
-def test_a_worker_that_dies_loses_and_doubles_nothing(cluster: LocalCluster, tmp_path: Path) -> None:
-    """One of two workers is killed in the middle: its studies are run again, and each stands there once."""
-    out, command = tmp_path / "out", [sys.executable, "-m", "diastole", "campaign", str(_file(tmp_path))]
-    pids = [worker.process.pid for worker in cluster.workers.values()]
-    process = subprocess.Popen([*command, "--out", str(out), "--scheduler", cluster.scheduler_address])
-    until = time.monotonic() + 120.0
-    while time.monotonic() < until and len(read_lines(out)) < 2:
-        time.sleep(0.05)
-    os.kill(pids[0], signal.SIGKILL)
-    assert 0 == process.wait(240.0)
-    assert {1} == set(Counter(str(row["key"]) for row in read_rows(out)).values())
-    assert 12 == len(read_rows(out))
-
-
 def test_no_scheduler_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,3 +240,37 @@ def test_a_scheduler_without_workers(tmp_path: Path, capsys: pytest.CaptureFixtu
         address = ["--scheduler", empty.scheduler_address]
         assert 2 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(tmp_path / "o"), *address])
     assert "has no worker" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    """Run a scheduler and two workers, each a process of its own."""
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as running:
+        yield running
+
+
+def test_a_cluster_gives_what_one_machine_gives(
+    cluster: LocalCluster, tmp_path: Path, alone: dict[str, dict[str, object]]
+) -> None:
+    """The same file on two workers of a cluster holds the same rows, bit for bit, and the cluster runs on after it."""
+    address = cluster.scheduler_address
+    assert 0 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(tmp_path / "o"), "--scheduler", address])
+    assert alone == _by_key(tmp_path / "o")
+    assert 2 == len(cluster.scheduler_info["workers"])
+
+
+def test_a_worker_that_dies_loses_and_doubles_nothing(
+    cluster: LocalCluster, tmp_path: Path, alone: dict[str, dict[str, object]]
+) -> None:
+    """One of two workers is killed in the middle: its studies are run again, and the rows are those of one machine."""
+    out, command = tmp_path / "out", [sys.executable, "-m", "diastole", "campaign", str(_file(tmp_path))]
+    pids = [worker.process.pid for worker in cluster.workers.values()]
+    process = subprocess.Popen([*command, "--out", str(out), "--scheduler", cluster.scheduler_address])
+    until = time.monotonic() + 120.0
+    while time.monotonic() < until and len(read_lines(out)) < 2:
+        time.sleep(0.05)
+    os.kill(pids[0], signal.SIGKILL)
+    assert 0 == process.wait(240.0)
+    assert alone == _by_key(out)

@@ -210,6 +210,7 @@ def test_physics_score_against_trigger_error() -> None:
 def test_physics_failed_breath_hold() -> None:
     """How far the score is off when the patient breathes before the last slab."""
     plan, clock, rows = plan_of(), steady_clock(60.0), []
+    spreads: list[tuple[float, float, float]] = []
     for name, fails in (
         ("held", None),
         ("fails before the 4th slab", 17.0),
@@ -232,6 +233,7 @@ def test_physics_failed_breath_hold() -> None:
                     - 1.0
                 )
             )
+        spreads.append((float(np.mean(offs)), min(offs), max(offs)))
         rows.append(
             (name, f"{np.mean(offs):+.1f}", number(float(np.std(offs))), f"{min(offs):+.1f}", f"{max(offs):+.1f}")
         )
@@ -239,6 +241,16 @@ def test_physics_failed_breath_hold() -> None:
         "Breath-hold, 60 bpm, 8 patients: score against the heart held still, %",
         ("hold", "mean", "SD", "least", "most"),
         rows,
+    )
+    means, least, most = (list(one) for one in zip(*spreads, strict=True))
+    slabs = [4.0, 3.0, 2.0, 1.0, 0.0]  # scanned before the hold fails
+    draw(
+        "score-breath-hold",
+        {"mean of 8 patients": (slabs, means), "least": (slabs, least), "most": (slabs, most)},
+        title="What a failed breath-hold does to the score",
+        x="slabs of 4 scanned before the patient breathes",
+        y="score against the still heart, %",
+        level=0.0,
     )
 
 

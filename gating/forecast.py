@@ -248,7 +248,7 @@ class _Scans:
             breath_hold_s=self._ended_s,
             at_rest=self._resting / steps,
             rejected=self._rejected.astype(np.float64),
-            dose_msv=self._beam_s * 1e3 * self._plan.msv_per_ms,
+            dose_msv=self._plan.scout_msv + self._beam_s * 1e3 * self._plan.msv_per_ms,
             rate_bpm=np.nanmean(rates, axis=1),
             rate_spread_bpm=np.nanstd(rates, axis=1),
         )

@@ -305,6 +305,16 @@ class AcquisitionPlan(Message, frozen=True):
     breath_hold_limit_s: float
     arm_limit_s: float
 
+    @property
+    def scout_msv(self) -> float:
+        """Effective dose of the scout."""
+        return self.scout_dlp_mgycm * self.msv_per_mgycm
+
+    @property
+    def planned_dlp_mgycm(self) -> float:
+        """DLP of one complete scan without padding, the scout in it."""
+        return self.scout_dlp_mgycm + len(self.table_mm) * self.half_scan_ms * self.dlp_mgycm_per_ms
+
 
 class TriggerAnswer(Message, frozen=True):
     """The bridge's answer to one trigger: accepted at an instant, or refused with reasons."""

@@ -94,7 +94,7 @@ class Ledger:
     @property
     def effective_msv(self) -> float:
         """Effective dose by the plan's factor; the scout's counts."""
-        return self._plan.scout_dlp_mgycm * self._plan.msv_per_mgycm + self._total_beam_ms * self._plan.msv_per_ms
+        return self._plan.scout_msv + self._total_beam_ms * self._plan.msv_per_ms
 
 
 class Refusals:

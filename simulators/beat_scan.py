@@ -82,8 +82,8 @@ class BeatScan:
 
     @property
     def dose_msv(self) -> float:
-        """Give the dose of all that was exposed, cut or not."""
-        return sum(one.beam_ms for one in self.exposures) * self.plan.msv_per_ms
+        """Give the dose of the scout and of all that was exposed, cut or not."""
+        return self.plan.scout_msv + sum(one.beam_ms for one in self.exposures) * self.plan.msv_per_ms
 
     @property
     def repeats(self) -> int:

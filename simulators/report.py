@@ -237,7 +237,9 @@ def rehearsal(log: ScanLog) -> dict[str, object] | None:
         "beats": _beside(foretold.beats, float(max(used) - min(used) + 1) if used else None),
         "breath_hold_s": _beside(foretold.breath_hold_s, held_s),
         "dose_msv": _beside(
-            foretold.dose_msv, sum(ms_from_ns(b.off_at_ns - b.on_at_ns) for b in log.beams) * log.plan.msv_per_ms
+            foretold.dose_msv,
+            log.plan.scout_msv
+            + sum(ms_from_ns(beam.off_at_ns - beam.on_at_ns) for beam in log.beams) * log.plan.msv_per_ms,
         ),
         "motion_free": {"predicted": foretold.motion_free},
     }

@@ -68,8 +68,7 @@ class Declined:
 
 def plan_sentence(plan: AcquisitionPlan) -> str:
     """Tell the plan and its dose in a sentence: the scout, each step exposed once, and the ceiling."""
-    beam_ms = plan.half_scan_ms * len(plan.table_mm)
-    dlp = beam_ms * plan.dlp_mgycm_per_ms + plan.scout_dlp_mgycm
+    dlp = plan.planned_dlp_mgycm
     scout = f", {plan.scout_dlp_mgycm:.1f} of them for the scout" if plan.scout_dlp_mgycm else ""
     level = plan.reference_dlp_mgycm
     against = (

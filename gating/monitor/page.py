@@ -234,8 +234,7 @@ class PageModel:
             table_settled=scanner.table_settled_at_ns is not None,
             effective_msv=scanner.effective_msv,
             ctdivol_mgy=scanner.ctdivol_mgy,
-            planned_dlp_mgycm=scanner.plan.scout_dlp_mgycm
-            + len(scanner.plan.table_mm) * scanner.plan.half_scan_ms * scanner.plan.dlp_mgycm_per_ms,
+            planned_dlp_mgycm=scanner.plan.planned_dlp_mgycm,
             reference_dlp_mgycm=scanner.plan.reference_dlp_mgycm,
             msv_per_mgycm=scanner.plan.msv_per_mgycm,
             msv_factor_source=scanner.plan.msv_factor_source,

@@ -131,7 +131,7 @@ async def _serve(site: SiteSettings, config: Path, tell: Teller) -> None:
     deadline_s = settings.command_deadline_ms / 1000
     loop = BridgeLoop(session, bus, driver, audit, command_deadline_s=deadline_s, tell=tell)
     guard = None if driver.capabilities.control == "none" else Guard(settings, loop.guard_says)
-    dose = plan.msv_per_ms * plan.half_scan_ms * len(plan.table_mm)
+    dose = plan.planned_dlp_mgycm * plan.msv_per_mgycm
     tell(f"driver {settings.driver}, {len(plan.table_mm)} steps, about {dose:.2f} mSv, audit in {audit.path}")
     running = asyncio.ensure_future(loop.run(guard))
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -38,7 +38,7 @@ class Teller:
                 why = f": {in_words(message.reasons[0])}" if message.reasons else ""
                 self._news("scanner", f"scanner {message.state}", why, key=message.state)
             case Armed():
-                dose = message.plan.msv_per_ms * message.plan.half_scan_ms * len(message.plan.table_mm)
+                dose = message.plan.planned_dlp_mgycm * message.plan.msv_per_mgycm
                 self._say(
                     f"armed   session {message.session}: {len(message.plan.table_mm)} steps, {dose:.2f} mSv planned"
                 )

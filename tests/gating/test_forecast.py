@@ -95,6 +95,14 @@ def test_ectopic_beats_cost_beats_time_and_dose(dual_source: AcquisitionPlan) ->
     assert odd.dose_msv.high > quiet.dose_msv.high
 
 
+def test_the_scout_is_in_the_dose_that_is_foretold(dual_source: AcquisitionPlan) -> None:
+    """A scout of 5 mGy cm adds its 0.07 mSv to the foretold dose, and nothing else."""
+    scouted = msgspec.structs.replace(dual_source, scout_dlp_mgycm=5.0)
+    without, found = foretold(heart(), dual_source), foretold(heart(), scouted)
+    assert 5.0 * 0.014 == pytest.approx(found.dose_msv.median - without.dose_msv.median)
+    assert without.beats == found.beats
+
+
 def test_fibrillation_is_forecast_from_the_rehearsed_intervals(dual_source: AcquisitionPlan) -> None:
     """A fixed time after R, and the rates of the intervals that were seen."""
     wild = heart(75.0, af_probability=0.95, intervals_ms=(500.0, 700.0, 900.0, 1100.0) * 4)

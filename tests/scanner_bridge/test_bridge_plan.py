@@ -60,6 +60,9 @@ def test_the_scout_counts() -> None:
     """A scout of 5 mGy cm is in the dose before the first exposure, in no CTDIvol, and under the ceiling."""
     plan = plan_from(PlanSettings(scout_dlp_mgycm=5.0))
     ledger = Ledger(plan)
+    bare = plan_from(PlanSettings())
+    assert 5.0 == pytest.approx(plan.planned_dlp_mgycm - bare.planned_dlp_mgycm)
+    assert 4 * bare.half_scan_ms * bare.dlp_mgycm_per_ms == pytest.approx(bare.planned_dlp_mgycm)
     assert (5.0, 0.0, 5.0 * 0.014) == (ledger.dlp_mgycm, ledger.ctdivol_mgy, ledger.effective_msv)
     ledger.start_over()
     ledger.enter(0, "exposed", 100.0)

@@ -38,7 +38,8 @@ from gating.window import Heart, NoWindow, Window, place
 Floats = NDArray[np.float64]
 
 LEVEL_SD_BPM = 0.6
-"""Of the rate of one hold against that of another; the spread within scans is SD 1.6 +- 1.0 bpm (gating.md S54)."""
+"""Of the rate of one hold against that of another. Ours, no source was found; within a scan the spread is SD 1.6 +- 1.0
+bpm (gating.md S54). Held against what came in docs/advice.md."""
 
 COUPLING = (0.6, 0.8)  # of the interval: when a drawn ectopic beat comes (gating.md section 5)
 HIDDEN_ECTOPY = 0.2  # of the hearts without an ectopic beat in the rehearsal have some nevertheless (docs/advice.md)

@@ -9,7 +9,6 @@ import numpy as np
 from gating.errors import SettingsError
 from gating.frontends import FRONTENDS
 from gating.judge import Judge
-from gating.messages import AcquisitionPlan
 from gating.settings import GateSettings, WindowSettings
 from scanner_bridge.dose import PROTOCOL_KVP, ctdivol_mgy_per_mas
 from scanner_bridge.driver import Capabilities
@@ -21,7 +20,7 @@ from simulators.exposure import Physics
 from simulators.gantry import Gantry
 from simulators.heart import TrueBeat, true_beats
 from simulators.report import BeamAt, BeatAt, ScanLog
-from simulators.scenario import Scenario
+from simulators.scenario import Scanner, Scenario
 from simulators.scout import LENGTH_MM, Scout, current_ma, scout_mas, slabs, take_scouts
 from simulators.virtual_scan import START_NS, BusFaults, VirtualRun, VirtualScan
 from simulators.x_rays import voltages
@@ -89,7 +88,8 @@ def plan_settings(scenario: Scenario) -> PlanSettings:
         reference_dlp_mgycm=scanner.reference_dlp_mgycm,
         effective_dose=scanner.effective_dose,
     )
-    return _planned(scenario, asked) if scanner.scout else asked
+    scout = scouts_of(scenario)
+    return asked if scout is None else _planned(scout, asked, scanner)
 
 
 def scouts_of(scenario: Scenario) -> Scout | None:
@@ -99,11 +99,10 @@ def scouts_of(scenario: Scenario) -> Scout | None:
     return take_scouts(make_patient(scenario, scenario.seed), PlanSettings().fan_deg)
 
 
-def _planned(scenario: Scenario, asked: PlanSettings) -> PlanSettings:
+def _planned(scout: Scout, asked: PlanSettings, scanner: Scanner) -> PlanSettings:
     """Plan on the scouts: range, field of view and, with a noise target, the current; their dose is counted."""
-    scout, scanner = take_scouts(make_patient(scenario, scenario.seed), asked.fan_deg), scenario.scanner
     steps, first_mm = slabs(scout, asked.slices_per_step * asked.slice_thickness_mm)
-    target = scanner.noise_target_hu
+    wanted, current = scanner.noise_target_hu, asked.tube_current_ma
     return msgspec.structs.replace(
         asked,
         steps=steps,
@@ -112,9 +111,9 @@ def _planned(scenario: Scenario, asked: PlanSettings) -> PlanSettings:
         centre_x_mm=scout.centre_mm[0],
         centre_y_mm=scout.centre_mm[1],
         scout_dlp_mgycm=2 * ctdivol_mgy_per_mas(scanner.kvp) * scout_mas() * LENGTH_MM / 10.0,
-        tube_current_ma=asked.tube_current_ma
-        if target is None
-        else current_ma(scout, asked, target, polychromatic=scanner.polychromatic),
+        tube_current_ma=current
+        if wanted is None
+        else current_ma(scout, asked, wanted, polychromatic=scanner.polychromatic),
     )
 
 
@@ -190,13 +189,13 @@ def _stage(
     wires: int,
 ) -> VirtualScan:
     """Join a source of ECG with the box, the gantry, the plan and the operator of a scenario."""
-    plan: AcquisitionPlan = plan_from(plan_settings(scenario))
+    asked = plan_settings(scenario)
     return VirtualScan(
         box=EcgBox(source, FRONTENDS[scenario.box.frontend], scenario.box, scenario.faults, started_at_ns),
         gate=gate,
         judge=judge,
-        bridge=BridgeSettings(driver="gantry", plan=plan_settings(scenario)),
-        plan=plan,
+        bridge=BridgeSettings(driver="gantry", plan=asked),
+        plan=plan_from(asked),
         gantry=Gantry(scenario.scanner, seed_angle_deg(scenario)),
         capabilities=capabilities,
         hold_begins_at_s=scenario.respiration.hold_begins_at_s,

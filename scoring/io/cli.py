@@ -3,7 +3,7 @@
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import msgspec
 import typer
@@ -52,11 +52,10 @@ def score(
     try:
         settings = _settings(kv_mode, connectivity, all_islands)
         told = None if person is None else read_person(person)
-        if percentiles not in get_args(PercentileSource):
-            raise SeriesError(f"--percentiles {percentiles!r} is none; take mesa, hoff or none.")
+        source = _percentile_source(percentiles)
         report, outcome, volume = run(folder, labels, scan, settings)
         if told is not None:
-            report = with_standing(report, told, cast("PercentileSource", percentiles))
+            report = with_standing(report, told, source)
         if out is not None:
             _write(out / "score.json", to_json(report))
             _write(out / "report.html", render(report, outcome, volume).encode())
@@ -120,6 +119,15 @@ def _settings(kv_mode: str, connectivity: int, all_islands: bool) -> ScoreSettin
         return msgspec.convert(values, ScoreSettings)
     except msgspec.ValidationError as error:
         raise SeriesError(f"Wrong option: {error}; `diastole score --help` lists the values.") from error
+
+
+def _percentile_source(asked: str) -> PercentileSource:
+    """Take the table of an option; a wrong one is refused by name."""
+    try:
+        source: PercentileSource = msgspec.convert(asked, PercentileSource)
+    except msgspec.ValidationError as error:
+        raise SeriesError(f"--percentiles {asked!r} is none; take mesa, hoff or none.") from error
+    return source
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -124,12 +124,10 @@ def in_words(standing: Standing) -> list[str]:
     lines = []
     band = standing.band
     if band is not None:
-        low = "below all" if band.low_percent is None else f"from the {band.low_percent:g}th ({band.low_score:.0f})"
-        high = "up" if band.high_percent is None else f"to the {band.high_percent:g}th ({band.high_score:.0f})"
-        if band.low_percent is None and band.high_percent is not None:
-            low, high = "up", f"to the {band.high_percent:g}th percentile ({band.high_score:.0f})"
+        low = "" if band.low_percent is None else f" from the {band.low_percent:g}th ({band.low_score:.0f})"
+        high = " up" if band.high_percent is None else f" up to the {band.high_percent:g}th ({band.high_score:.0f})"
         none = "" if band.zero_percent is None else f"; {band.zero_percent:.0f} % of them have no calcium"
-        lines.append(f"Percentile ({band.source}, {band.group}): about {low} {high}{none}.")
+        lines.append(f"Percentile ({band.source}, {band.group}): about{low}{high}{none}.")
     if standing.arterial_age_years is not None:
         lines.append(f"Arterial age: {standing.arterial_age_years:.0f} years ({standing.arterial_age_source}).")
     risk = standing.risk

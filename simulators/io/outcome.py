@@ -25,7 +25,7 @@ from simulators.io.dicom.companions import write_companions
 from simulators.io.dicom.slices import CardiacTags, write_labels, write_series
 from simulators.io.page import appendix
 from simulators.io.scout_picture import scout_png
-from simulators.io.slices import score_of
+from simulators.io.study_score import score_of
 from simulators.motion import Breathing, MotionClock, rest_offsets
 from simulators.report import Exposure, ScanLog, exposures, gating_report, steps_exposed
 from simulators.scenario import Scenario

@@ -8,7 +8,7 @@ from simulators.anatomy import make_patient
 from simulators.beat_scan import BeatScan
 from simulators.comparison import Case
 from simulators.exposure import Shot
-from simulators.io.slices import score_of
+from simulators.io.study_score import score_of
 from simulators.motion import Breathing
 from simulators.scenario import Scenario, reseeded
 from simulators.stage import physics, seed_angle_deg

@@ -51,7 +51,7 @@ def test_a_whole_study() -> None:
     taken_s: dict[int, float] = {1: math.inf, 2: math.inf}
     for _ in range(3):
         for threads in (1, 2):
-            one_s = best_s(lambda threads=threads: _study(threads, breath), 1)  # type: ignore[misc]  # mypy and lambdas
+            one_s = best_s(functools.partial(_study, threads, breath), 1)
             taken_s[threads] = min(taken_s[threads], one_s)
     for threads, seconds in taken_s.items():
         print(f"\nwhole study, {threads} thread(s): {seconds:.2f} s, {seconds / 7:.2f} x the scan itself", end="")

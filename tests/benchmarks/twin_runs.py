@@ -11,7 +11,7 @@ from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
 from simulators.anatomy import make_patient
 from simulators.exposure import Shot
-from simulators.io.slices import score_of
+from simulators.io.study_score import score_of
 from simulators.motion import MotionClock, RestOffsets
 from simulators.scenario import Anatomy, Scenario
 from simulators.study import Frozen, StudyVolume, acquire

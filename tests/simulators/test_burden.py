@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scoring.io.published import read_published
 from simulators.burden import AGES, CHANCE_AGES, CHANCE_PERCENT, LEVELS, PLACES, SCORES, draw_lesions, score_at
 from simulators.plaque import Lesion, nominal_score
 
@@ -70,3 +71,12 @@ def test_the_nominal_score_of_one_plaque(name: str) -> None:
 def test_a_tiny_plaque_is_worth_nothing() -> None:
     """0.4 mm of 300 mg/cc drowns in a slice of 3 mm."""
     assert 0.0 == nominal_score(Lesion("LAD", 0.5, (0.4, 0.4, 0.4), 0.0, 300.0))
+
+
+def test_the_twins_table_is_the_scorers_published_one() -> None:
+    """The twin draws from the same printed rows that the scorer reads from its file: neither can drift alone."""
+    published = read_published().mesa_percentiles
+    assert published.scores == SCORES
+    assert published.chance_percent == CHANCE_PERCENT
+    assert (published.ages_years, published.chance_ages_years) == (AGES, CHANCE_AGES)
+    assert published.levels_percent == tuple(100.0 * level for level in LEVELS)

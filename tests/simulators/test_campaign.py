@@ -17,9 +17,10 @@ from distributed import LocalCluster
 from pyarrow import parquet
 
 import diastole
-from gating.errors import SettingsError
+from gating.errors import DeviceError, SettingsError
 from simulators.campaign import Campaign, Cohort, Job, ScannerChange, jobs, person_of, summaries
 from simulators.io.campaign_run import STUDIES, load_campaign, read_rows, scenario_of
+from simulators.io.engines import on_processes
 from simulators.scenario import Scanner
 
 SMALL = """
@@ -274,3 +275,20 @@ def test_a_worker_that_dies_loses_and_doubles_nothing(
     os.kill(pids[0], signal.SIGKILL)
     assert 0 == process.wait(240.0)
     assert alone == _by_key(out)
+
+
+def test_workers_of_another_version_are_refused(
+    cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their studies would not be those of this process: the sentence names both versions and the cure."""
+    monkeypatch.setattr("simulators.io.engines.version", lambda _: "9.9")
+    address = ["--scheduler", cluster.scheduler_address]
+    assert 2 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(tmp_path / "o"), *address])
+    said = capsys.readouterr().err
+    assert "this process 9.9; install the same one there" in said
+
+
+def test_a_worker_process_that_dies_is_told_with_the_cure() -> None:
+    """Killed by the system for want of memory, say: the error says that what is done is kept."""
+    with on_processes(1) as engine, pytest.raises(DeviceError, match="what is done is kept"), engine.failing_clearly():
+        engine.pool.submit(os._exit, 1).result(60.0)

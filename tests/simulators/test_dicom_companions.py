@@ -10,6 +10,8 @@ import numpy as np
 import pydicom
 import pytest
 
+from scanner_bridge.plan import plan_from
+from scanner_bridge.settings import PlanSettings
 from simulators.io.dicom.study import StudyIdentity
 from simulators.io.dicom.waveform import write_ecg
 from simulators.io.play_virtual import study
@@ -84,7 +86,7 @@ def test_the_class_of_an_ecg_follows_leads_and_rate(name: str, tmp_path: Path) -
     """Twelve leads are a 12-Lead ECG, fewer a General one, below 200 Hz an Ambulatory one; samples round-trip."""
     leads, rate_hz, sop_class = LEADS[name]
     samples = np.random.default_rng(1).integers(-3000, 3000, (900, len(leads))).astype(np.float64)
-    identity = StudyIdentity(_plan(), 1)
+    identity = StudyIdentity(plan_from(PlanSettings()), 1)
     write_ecg(tmp_path / "e.dcm", identity, samples, leads, rate_hz, first_at_s=3.0, r_at_s=[2.0, 3.5, 99.0])
     ecg = pydicom.dcmread(tmp_path / "e.dcm")
     assert sop_class == ecg.SOPClassUID
@@ -214,10 +216,3 @@ def _read_pgm(path: Path) -> np.ndarray:
             head += line.split()
     width, height = int(head[1]), int(head[2])
     return np.frombuffer(rest, np.uint8, width * height).reshape(height, width)
-
-
-def _plan() -> Any:
-    from scanner_bridge.plan import plan_from
-    from scanner_bridge.settings import PlanSettings
-
-    return plan_from(PlanSettings())

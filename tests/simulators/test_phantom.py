@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -64,7 +65,7 @@ DENSE = {"stent": (5, 700.0), "valve": (2, 495.0), "aortic-wall": (2, 645.0)}
 def test_what_must_not_be_scored_is_dense_and_where_it_belongs(name: str) -> None:
     """A stent's parts, valve and aortic wall: above 130 HU at every phase, with no coronary calcium there."""
     parts, expected_hu = DENSE[name]
-    patient = _body(Anatomy(others=(name,)))  # type: ignore[arg-type]
+    patient = _body(msgspec.convert({"others": [name]}, Anatomy))
     assert parts == len(patient.others)
     for displacement in PHASES[::5]:
         table = moving_table(patient, displacement[None], np.zeros(1))[0, -parts:]

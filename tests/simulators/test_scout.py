@@ -22,7 +22,7 @@ VOLTAGES = {"70 keV": (False, 120), "120 kV": (True, 120), "80 kV": (True, 80)}
 
 
 def _story(scanner: Scanner, **anatomy: object) -> Scenario:
-    return Scenario(name="test", story="A patient.", scanner=scanner, anatomy=Anatomy(**anatomy))  # type: ignore[arg-type]
+    return Scenario(name="test", story="A patient.", scanner=scanner, anatomy=msgspec.convert(anatomy, Anatomy))
 
 
 @pytest.mark.parametrize("scale", [0.92, 1.0, 1.06])

@@ -93,10 +93,10 @@ def write_dose(
     OSError
         If the file cannot be written.
     """
-    dataset = new_object(identity, XRayRadiationDoseSRStorage, identity.uid("dose"), modality="SR", series=300)
-    dataset.SeriesInstanceUID = identity.uid("dose series")
-    dataset.SeriesDescription = "Dose report, simulated"
-    dataset.InstanceNumber = 1
+    title = "Dose report, simulated"
+    dataset = new_object(
+        identity, XRayRadiationDoseSRStorage, "dose", series="dose series", modality="SR", number=300, title=title
+    )
     dataset.ReferencedPerformedProcedureStepSequence = DicomSequence()
     dataset.PerformedProcedureCodeSequence = DicomSequence()
     dataset.CompletionFlag, dataset.VerificationFlag = "COMPLETE", "UNVERIFIED"

@@ -58,11 +58,11 @@ def write_enhanced(
     OSError
         If the file cannot be written.
     """
-    dataset = new_object(identity, EnhancedCTImageStorage, identity.uid("enhanced"), modality="CT", series=2)
-    dataset.SeriesInstanceUID = identity.uid("enhanced series")
-    dataset.SeriesDescription = f"CaScore {volume.plan.slice_thickness_mm:.1f} mm, enhanced, simulated"
+    title = f"CaScore {volume.plan.slice_thickness_mm:.1f} mm, enhanced, simulated"
+    dataset = new_object(
+        identity, EnhancedCTImageStorage, "enhanced", series="enhanced series", modality="CT", number=2, title=title
+    )
     dataset.ImageComments = COMMENT
-    dataset.InstanceNumber = 1
     describe_frame_of_reference(dataset, identity)
     describe_synchronization(dataset, identity, "EXTERNAL")
     _describe_image(dataset, volume, identity)

@@ -99,9 +99,10 @@ def write_series(
 
 def _slice(volume: StudyVolume, index: int, cardiac: CardiacTags | None, identity: StudyIdentity) -> Dataset:
     """Make the dataset of one slice."""
-    dataset = new_object(identity, CTImageStorage, identity.uid(f"slice {index}"), modality="CT", series=1)
-    dataset.SeriesInstanceUID = identity.uid("series")
-    dataset.SeriesDescription = f"CaScore {volume.plan.slice_thickness_mm:.1f} mm, simulated"
+    title = f"CaScore {volume.plan.slice_thickness_mm:.1f} mm, simulated"
+    dataset = new_object(
+        identity, CTImageStorage, f"slice {index}", series="series", modality="CT", number=1, title=title
+    )
     dataset.ImageComments = COMMENT
     dataset.BodyPartExamined = "HEART"
     describe_frame_of_reference(dataset, identity)

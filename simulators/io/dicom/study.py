@@ -43,12 +43,17 @@ def date_time(at: datetime) -> str:
     return at.strftime("%Y%m%d%H%M%S.%f")
 
 
-def new_object(identity: StudyIdentity, sop_class: str, sop_instance: str, *, modality: str, series: int) -> Dataset:
-    """Begin an object: file meta, SOP common, patient, study, series number and modality, equipment."""
+def new_object(
+    identity: StudyIdentity, sop_class: str, instance: str, *, series: str, modality: str, number: int, title: str
+) -> Dataset:
+    """Begin an object: file meta, SOP common, patient, study, series and equipment.
+
+    `instance` and `series` are what the UIDs are derived from; the series has a number and a title.
+    """
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, sop_instance
+    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, identity.uid(instance)
     date, time = identity.began.strftime("%Y%m%d"), identity.began.strftime("%H%M%S")
     plan = identity.plan
     dataset.PatientID = plan.patient  # a pseudonym: no name gets this far
@@ -59,7 +64,9 @@ def new_object(identity: StudyIdentity, sop_class: str, sop_instance: str, *, mo
     dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = date
     dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = time
     dataset.StudyDescription = "Calcium scan (simulated)"
-    dataset.Modality, dataset.SeriesNumber = modality, series
+    dataset.Modality, dataset.SeriesNumber, dataset.SeriesDescription = modality, number, title
+    dataset.SeriesInstanceUID = identity.uid(series)
+    dataset.InstanceNumber = 1
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = MODEL
     dataset.DeviceSerialNumber = SERIAL

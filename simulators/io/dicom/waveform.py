@@ -84,10 +84,8 @@ def write_ecg(
     sop_class = AmbulatoryECGWaveformStorage
     if rate_hz >= LEAST_HZ:
         sop_class = TwelveLeadECGWaveformStorage if len(leads) == TWELVE else GeneralECGWaveformStorage
-    dataset = new_object(identity, sop_class, identity.uid("ecg"), modality="ECG", series=200)
-    dataset.SeriesInstanceUID = identity.uid("ecg series")
-    dataset.SeriesDescription = "ECG of the scan, simulated"
-    dataset.InstanceNumber = 1
+    title = "ECG of the scan, simulated"
+    dataset = new_object(identity, sop_class, "ecg", series="ecg series", modality="ECG", number=200, title=title)
     at = identity.at(first_at_s)
     dataset.AcquisitionDateTime = date_time(at)
     dataset.ContentDate, dataset.ContentTime = at.strftime("%Y%m%d"), at.strftime("%H%M%S.%f")

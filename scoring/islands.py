@@ -37,7 +37,7 @@ def weight_of(peak_hu: float, settings: ScoreSettings) -> int:
     return 1 + sum(peak_hu >= edge for edge in settings.weight_edges_hu)
 
 
-def find_islands(volume: Volume, settings: ScoreSettings) -> tuple[Island, ...]:
+def find_islands(volume: Volume, settings: ScoreSettings, cut: NDArray[np.bool_] | None = None) -> tuple[Island, ...]:
     """Find the islands of each slice, without any map.
 
     Parameters
@@ -46,6 +46,8 @@ def find_islands(volume: Volume, settings: ScoreSettings) -> tuple[Island, ...]:
         hu [slice, row, column] in HU.
     settings
         Threshold, connectivity, minimum area and weight edges.
+    cut
+        Pixels [slice, row, column] that a person barred: they belong to no island and so part what they cross.
 
     Returns
     -------
@@ -62,7 +64,10 @@ def find_islands(volume: Volume, settings: ScoreSettings) -> tuple[Island, ...]:
     Our decisions where the paper is silent: threshold and edges are `>=`; 4-connected in one slice; the area rule is
     `pixels x area >= 1.0 mm2` in floating point with 1e-9 slack; the peak is the largest single pixel in that slice.
     """
-    labelled, count = ndimage.label(volume.hu >= settings.threshold_hu, NEIGHBOURS[settings.connectivity])
+    above = volume.hu >= settings.threshold_hu
+    if cut is not None:
+        above &= ~cut
+    labelled, count = ndimage.label(above, NEIGHBOURS[settings.connectivity])
     if count == 0:
         return ()
     flat = np.flatnonzero(labelled)

@@ -28,6 +28,7 @@ class Labels:
     vessels: NDArray[np.uint8]
     origin: str = ""  # where it came from, for the report; never a path or a name
     notes: tuple[str, ...] = ()
+    cut: NDArray[np.bool_] | None = None  # pixels that a person barred, [slice, row, column]: they part islands
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -87,6 +87,21 @@ class Provenance(Entry, frozen=True):
     vessel_map: str | None
 
 
+class Review(Entry, frozen=True):
+    """Who answers for a result. A result without a review, or not confirmed, is a draft and goes to nobody."""
+
+    state: Literal["draft", "confirmed"]
+    reviewer: str = ""  # the person who confirmed it, as they named themselves; empty in a draft
+    reviewed_at: str = ""  # wall time, ISO 8601 with its offset: a label, never part of a decision
+    revision: int = 1  # of this result; a correction has the next number
+    supersedes: str = ""  # SHA-256 of the `score.json` that it corrects
+
+    def __post_init__(self) -> None:
+        """Refuse a confirmation by nobody."""
+        if self.state == "confirmed" and not (self.reviewer.strip() and self.reviewed_at):
+            raise ValueError("a result is confirmed by a named person at a time")
+
+
 class ScoreReport(Entry, frozen=True):
     """The whole of `score.json`."""
 
@@ -106,6 +121,12 @@ class ScoreReport(Entry, frozen=True):
     provenance: Provenance | None  # null when no volume could be built
     acquisition: ScanFacts | None
     standing: Standing | None = None  # what the score means for this person; null when nobody was told of
+    review: Review | None = None  # null: never reviewed
+
+    @property
+    def draft(self) -> bool:
+        """True until a named person has confirmed it."""
+        return self.review is None or self.review.state != "confirmed"
 
 
 def make_report(

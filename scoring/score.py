@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from scoring.agatston import agatston, cac_drs, category, pixel_weights, shown
 from scoring.islands import Island, find_islands
@@ -92,20 +93,22 @@ def score_volume(
     Raises
     ------
     ValueError
-        If the map's shape is not the volume's.
+        If the map's or the cut's shape is not the volume's.
 
     References
     ----------
     Agatston 1990, doi:10.1016/0735-1097(90)90282-T; decisions 1 to 12 of scoring/README.md.
     """
     rules = settings or ScoreSettings()
-    if labels is not None and labels.vessels.shape != volume.hu.shape:
-        raise ValueError(f"map {labels.vessels.shape} and volume {volume.hu.shape} have different shapes")
+    cut = None if labels is None else labels.cut
+    for drawn in () if labels is None else (labels.vessels, *(() if cut is None else (cut,))):
+        if drawn.shape != volume.hu.shape:
+            raise ValueError(f"map {drawn.shape} and volume {volume.hu.shape} have different shapes")
     incomplete = scan is not None and not scan.whole
     refused = _refusals(volume, rules, incomplete)
     if refused:
         return Refusal(tuple(refused))
-    found = find_lesions(volume, find_islands(volume, rules), labels, rules)
+    found = find_lesions(volume, find_islands(volume, rules, cut), labels, rules)
     everything = rules.all_islands
     lesions = tuple(lesion for lesion in found if everything or lesion.vessel)
     candidates = () if everything else tuple(lesion for lesion in found if lesion.vessel is None)
@@ -209,6 +212,12 @@ def _notes(
 ) -> tuple[str, ...]:
     """Say what a reader must know beside the number."""
     notes = list(volume.notes) + list(labels.notes if labels is not None else ())
+    if labels is not None and labels.cut is not None and labels.cut.any():
+        slices = np.flatnonzero(labels.cut.any(axis=(1, 2))) + 1
+        notes.append(
+            f"A person drew a cut: {np.count_nonzero(labels.cut)} pixel(s) are barred, in slice(s) "
+            f"{', '.join(str(one) for one in slices[:6])}{' and more' if len(slices) > 6 else ''}."
+        )
     thin, thick = settings.standard_thickness_mm
     if volume.thickness_mm is None:
         notes.append("The series does not say its slice thickness.")

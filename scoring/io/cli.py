@@ -1,7 +1,6 @@
 """`diastole score`: a folder of slices in, a score on the table, `score.json` and `report.html`."""
 
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +9,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scoring.io.dicom_in import read_labels, read_series
 from scoring.io.errors import SeriesError
 from scoring.io.html import in_words, render
 from scoring.io.published import read_person, read_published
+from scoring.io.scored_series import score_series
 from scoring.person import Person
-from scoring.report import ScoreReport, make_report, to_json
-from scoring.score import ScanFacts, Score, score_volume
+from scoring.report import ScoreReport, to_json
 from scoring.settings import ScoreSettings
 from scoring.standing import PercentileSource, standing
-from scoring.volume import Refusal, Volume
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -53,12 +50,13 @@ def score(
         settings = _settings(kv_mode, connectivity, all_islands)
         told = None if person is None else read_person(person)
         source = _percentile_source(percentiles)
-        report, outcome, volume = run(folder, labels, scan, settings)
+        scored = score_series(folder, labels, scan, settings)
+        report = scored.report
         if told is not None:
             report = with_standing(report, told, source)
         if out is not None:
             _write(out / "score.json", to_json(report))
-            _write(out / "report.html", render(report, outcome, volume).encode())
+            _write(out / "report.html", render(report, scored.outcome, scored.volume).encode())
         if json == "-":
             sys.stdout.buffer.write(to_json(report))
             sys.stdout.buffer.flush()
@@ -75,41 +73,10 @@ def score(
         raise typer.Exit(1)
 
 
-def run(
-    folder: Path, labels_path: Path | None, scan_path: Path | None, settings: ScoreSettings
-) -> tuple[ScoreReport, Score | Refusal, Volume | None]:
-    """Read and score one series: the content of `score.json`, what it was made from, and the volume if there is one.
-
-    Raises
-    ------
-    SeriesError
-        If a file or folder cannot be read as what it claims to be.
-    """
-    scan = None if scan_path is None else read_scan(scan_path)
-    read = read_series(folder, settings, missing_allowed=scan is not None and not scan.whole)
-    if isinstance(read, Refusal):
-        return make_report(read, None, None, scan, settings, version=version("diastole")), read, None
-    labels = None if labels_path is None else read_labels(labels_path, read)
-    outcome = score_volume(read, labels, settings, scan)
-    return make_report(outcome, read, labels, scan, settings, version=version("diastole")), outcome, read
-
-
 def with_standing(report: ScoreReport, person: Person, source: PercentileSource) -> ScoreReport:
     """Give a report with what its score means for a person."""
     total = None if report.score.total is None else report.score.total.agatston
     return msgspec.structs.replace(report, standing=standing(total, person, read_published(), source))
-
-
-def read_scan(path: Path) -> ScanFacts:
-    """Read `scan.json`; an unknown field is refused by name."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ScanFacts)
-    except OSError as error:
-        raise SeriesError(
-            f"{path} cannot be read ({error.strerror}); give the path of an existing scan.json."
-        ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise SeriesError(f"{path} is no scan.json ({error}); mend that field or leave --scan out.") from error
 
 
 def _settings(kv_mode: str, connectivity: int, all_islands: bool) -> ScoreSettings:

@@ -9,6 +9,7 @@ import io
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pydicom
@@ -30,6 +31,7 @@ VESSEL_NAMES: tuple[tuple[str, Vessel], ...] = (
     ("circumflex", "LCX"),
     ("right coronary", "RCA"),
 )
+CUT: Literal["CUT"] = "CUT"  # label of the segment whose pixels a person barred
 NO_CONTRAST = {"", "NO", "NONE", "NO CONTRAST"}
 NOT_DICOM = {".json", ".jsonl", ".html", ".txt", ".csv", ".md", ".pdf", ".png", ".jpg", ".toml", ".xml", ".log"}
 MAX_FILES = 4000  # in one folder; a calcium scan has 40 to 300
@@ -105,13 +107,19 @@ def read_labels(path: Path, volume: Volume) -> Labels:
         if len(frames) != len(per_frame):
             raise SeriesError(f"{path.name} has {len(frames)} frames but describes {len(per_frame)}; export it again.")
         vessels = np.zeros(volume.hu.shape, dtype=np.uint8)
+        cut = np.zeros(volume.hu.shape, dtype=np.bool_)
         for frame, group in zip(frames, per_frame, strict=True):
             number = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
             if number not in segments:
                 continue
-            value = VESSELS.index(segments[number]) + 1
-            target = vessels[_slice_of(_frame_position(dataset, group), volume, path)]
+            segment = segments[number]
+            where = _slice_of(_frame_position(dataset, group), volume, path)
             inside = frame > 0
+            if segment == CUT:
+                cut[where] |= inside
+                continue
+            value = VESSELS.index(segment) + 1
+            target = vessels[where]
             taken = target[inside]
             if np.any((taken > 0) & (taken != value)):
                 raise SeriesError(f"{path.name} gives one pixel two vessels; make the segments disjoint.")
@@ -126,7 +134,8 @@ def read_labels(path: Path, volume: Volume) -> Labels:
     if absent:
         notes.append(f"The vessel map has no segment for {', '.join(absent)}.")
     vessels.setflags(write=False)
-    return Labels(vessels, "DICOM SEG (BINARY)", tuple(notes))
+    cut.setflags(write=False)
+    return Labels(vessels, "DICOM SEG (BINARY)", tuple(notes), cut if cut.any() else None)
 
 
 def _record(path: Path) -> SliceRecord | None:
@@ -245,11 +254,14 @@ def _codes(items: Iterable[pydicom.Dataset]) -> list[str]:
     return [_text(item, "CodeValue") for item in items if _text(item, "CodingSchemeDesignator") == "SCT"]
 
 
-def _segments(dataset: pydicom.Dataset, path: Path) -> tuple[dict[int, Vessel], list[str]]:
-    """Vessel of each segment number, and notes on the segments that are none."""
-    found: dict[int, Vessel] = {}
+def _segments(dataset: pydicom.Dataset, path: Path) -> tuple[dict[int, Vessel | Literal["CUT"]], list[str]]:
+    """Vessel of each segment number, or that it is the cut, and notes on the segments that are neither."""
+    found: dict[int, Vessel | Literal["CUT"]] = {}
     notes = []
     for segment in dataset.SegmentSequence:
+        if _text(segment, "SegmentLabel").upper() == CUT:
+            found[int(segment.SegmentNumber)] = CUT
+            continue
         codes = _codes(segment.get("SegmentedPropertyTypeCodeSequence") or ())
         codes += _codes(segment.get("AnatomicRegionSequence") or ())
         vessel = next((VESSEL_CODES[code] for code in codes if code in VESSEL_CODES), None)
@@ -258,7 +270,7 @@ def _segments(dataset: pydicom.Dataset, path: Path) -> tuple[dict[int, Vessel], 
             notes.append(f"Segment {int(segment.SegmentNumber)} of the vessel map is no known vessel; passed over.")
         else:
             found[int(segment.SegmentNumber)] = vessel
-    if not found:
+    if not any(name != CUT for name in found.values()):
         raise SeriesError(f"{path.name} names no coronary vessel; label or code its segments LM, LAD, LCX, RCA.")
     return found, notes
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from gating.errors import SettingsError
 from gating.messages import AcquisitionPlan
-from scoring.io.cli import run as score_series
 from scoring.io.html import render
+from scoring.io.scored_series import score_series
 from scoring.report import ScoreReport, to_json
 from scoring.score import Score
 from scoring.settings import ScoreSettings
@@ -116,10 +116,10 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
         )
         say("scoring")
         facts = _write_scan_facts(log, gating, story, out)
-        score, outcome, read = score_series(slices, out / "labels.seg.dcm", facts, ScoreSettings())
-        (out / "score.json").write_bytes(to_json(score))
-        report |= {**_agatston(score, frozen), "score": msgspec.to_builtins(score)}
-        page = render(score, outcome, read, appendix(report, picture))
+        scored = score_series(slices, out / "labels.seg.dcm", facts, ScoreSettings())
+        (out / "score.json").write_bytes(to_json(scored.report))
+        report |= {**_agatston(scored.report, frozen), "score": msgspec.to_builtins(scored.report)}
+        page = render(scored.report, scored.outcome, scored.volume, appendix(report, picture))
     write_json(out / "report.json", report)
     (out / "report.html").write_text(page, encoding="utf-8")
     return report

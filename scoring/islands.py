@@ -37,7 +37,12 @@ def weight_of(peak_hu: float, settings: ScoreSettings) -> int:
     return 1 + sum(peak_hu >= edge for edge in settings.weight_edges_hu)
 
 
-def find_islands(volume: Volume, settings: ScoreSettings, cut: NDArray[np.bool_] | None = None) -> tuple[Island, ...]:
+def find_islands(
+    volume: Volume,
+    settings: ScoreSettings,
+    cut: NDArray[np.bool_] | None = None,
+    touching: NDArray[np.bool_] | None = None,
+) -> tuple[Island, ...]:
     """Find the islands of each slice, without any map.
 
     Parameters
@@ -48,6 +53,8 @@ def find_islands(volume: Volume, settings: ScoreSettings, cut: NDArray[np.bool_]
         Threshold, connectivity, minimum area and weight edges.
     cut
         Pixels [slice, row, column] that a person barred: they belong to no island and so part what they cross.
+    touching
+        Pixels [slice, row, column] of which an island must hold at least one; None: every island is given.
 
     Returns
     -------
@@ -72,12 +79,19 @@ def find_islands(volume: Volume, settings: ScoreSettings, cut: NDArray[np.bool_]
         return ()
     flat = np.flatnonzero(labelled)
     label = labelled.ravel()[flat]
+    if touching is not None:
+        wanted = np.zeros(count + 1, dtype=np.bool_)
+        wanted[label[touching.ravel()[flat]]] = True
+        flat, label = flat[wanted[label]], label[wanted[label]]
+        if not len(flat):
+            return ()
     order = np.argsort(label, kind="stable")
     flat, label = flat[order], label[order]
     starts = np.flatnonzero(np.diff(label, prepend=0))
     sizes = np.diff(starts, append=len(flat))
     peaks = np.maximum.reduceat(volume.hu.ravel()[flat], starts)
     large = sizes * volume.pixel_area_mm2 >= settings.min_area_mm2 - settings.area_slack_mm2
+    large &= sizes >= settings.min_pixels
     _, rows, columns = volume.hu.shape
     islands = []
     for start, size, peak in zip(starts[large], sizes[large], peaks[large], strict=True):

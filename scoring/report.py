@@ -10,10 +10,18 @@ from typing import Literal
 
 import msgspec
 
+from scoring.agatston import shown_integer
+from scoring.comparison import ByDefinition, by_definition
+from scoring.extent import Extent
 from scoring.lesions import Labels, Lesion
-from scoring.score import ScanFacts, Score, Sum, sum_of
+from scoring.margin import Margin, margin_of
+from scoring.mass_score import Calibration
+from scoring.presets import name_of
+from scoring.quality import Quality
+from scoring.score import ScanFacts, Score
 from scoring.settings import ScoreSettings
-from scoring.standing import Standing
+from scoring.standing import PercentileSource, Standing
+from scoring.sums import Sum, sum_of_each
 from scoring.volume import Refusal, Volume
 
 STATEMENT = "Research software, no medical device. Not for diagnosis."
@@ -30,9 +38,11 @@ class SumEntry(Entry, frozen=True):
 
     agatston: float
     volume_mm3: float
+    mass_mg: float | None  # null: nothing to calibrate by
     lesions: int
     pixels: int
     pixel_weights: int  # sum of pixels x weight
+    volume_parts: int  # pixels, or parts of the gaps between slices when volumes are interpolated
 
 
 class ScoreEntry(Entry, frozen=True):
@@ -41,7 +51,10 @@ class ScoreEntry(Entry, frozen=True):
     total: SumEntry | None
     shown: str | None  # rounded half up; "< 1" for a positive score below one
     by_vessel: dict[str, SumEntry]  # LM, LAD, LCX, RCA; `unassigned` with all_islands; empty without a total
-    volume_mode: Literal["voxel"]
+    volume_mode: Literal["voxel", "interpolated"]
+    definition: str  # whose rules the settings are: a preset's name, or "own settings"
+    extent: Extent | None
+    calibration: Calibration | None  # of the mass
 
 
 class IslandEntry(Entry, frozen=True):
@@ -62,6 +75,7 @@ class LesionEntry(Entry, frozen=True):
     vessel: str | None
     agatston: float  # of a candidate: what it would add, were it coronary
     volume_mm3: float
+    mass_mg: float | None
     peak_hu: float
     weight: int  # largest; each island is scored with its own
     centre_mm: tuple[float, float, float]  # patient coordinates: left, posterior, head
@@ -114,6 +128,10 @@ class ScoreReport(Entry, frozen=True):
     score: ScoreEntry
     category: str | None
     cac_drs: str | None
+    margin: Margin | None  # what it would take to change the class
+    very_high_from: float | None  # the highest limit of `very_high_from` that the score reaches
+    quality: Quality | None  # of the images; null when no volume could be built
+    by_definition: tuple[ByDefinition, ...]  # the same series by the definitions in use, side by side
     lesions: tuple[LesionEntry, ...]
     candidates: tuple[LesionEntry, ...]
     notes: tuple[str, ...]
@@ -121,6 +139,7 @@ class ScoreReport(Entry, frozen=True):
     provenance: Provenance | None  # null when no volume could be built
     acquisition: ScanFacts | None
     standing: Standing | None = None  # what the score means for this person; null when nobody was told of
+    percentiles: PercentileSource = "mesa"  # which published percentiles were asked for
     review: Review | None = None  # null: never reviewed
 
     @property
@@ -136,46 +155,44 @@ def make_report(
     scan: ScanFacts | None = None,
     settings: ScoreSettings | None = None,
     *,
+    quality: Quality | None = None,
     version: str,
 ) -> ScoreReport:
     """Put everything that a reader needs into one frozen value; `volume` is None when none could be built."""
     simulated = bool((scan is not None and scan.simulated) or (volume is not None and volume.simulated))
-    provenance = None if volume is None else _provenance(volume, labels)
-    if isinstance(outcome, Refusal) or volume is None:
-        return ScoreReport(
-            schema=SCHEMA_NAME,
-            diastole_version=version,
-            statement=STATEMENT,
-            status="refused",
-            simulated=simulated,
-            reasons=outcome.reasons,
-            score=ScoreEntry(total=None, shown=None, by_vessel={}, volume_mode="voxel"),
-            category=None,
-            cac_drs=None,
-            lesions=(),
-            candidates=(),
-            notes=volume.notes if volume is not None else (),
-            settings=settings or ScoreSettings(),
-            provenance=provenance,
-            acquisition=scan,
-        )
-    total = None if outcome.total is None else _sum_entry(outcome.total)
-    parts = {name: _sum_entry(part) for name, part in outcome.vessels.items()}
+    scored = outcome if isinstance(outcome, Score) and volume is not None else None
+    rules = scored.settings if scored is not None else settings or ScoreSettings()
+    total = None if scored is None or scored.total is None else _sum_entry(scored.total)
+    status: Status = "refused" if scored is None else "no-total" if total is None else "scored"
+    lesions, candidates = _listed(scored, volume)
+    passed_over = volume.notes if volume is not None else ()
     return ScoreReport(
         schema=SCHEMA_NAME,
         diastole_version=version,
         statement=STATEMENT,
-        status="no-total" if total is None else "scored",
+        status=status,
         simulated=simulated,
         reasons=outcome.reasons,
-        score=ScoreEntry(total=total, shown=outcome.shown, by_vessel=parts, volume_mode=outcome.settings.volume_mode),
-        category=outcome.category,
-        cac_drs=outcome.cac_drs,
-        lesions=_lesion_entries(outcome.lesions, volume, outcome.settings, 1),
-        candidates=_lesion_entries(outcome.candidates, volume, outcome.settings, len(outcome.lesions) + 1),
-        notes=outcome.notes,
-        settings=outcome.settings,
-        provenance=provenance,
+        score=ScoreEntry(
+            total=total,
+            shown=None if scored is None else scored.shown,
+            by_vessel={} if scored is None else {name: _sum_entry(part) for name, part in scored.vessels.items()},
+            volume_mode=rules.volume_mode,
+            definition=name_of(rules),
+            extent=None if scored is None else scored.extent,
+            calibration=None if scored is None else scored.calibration,
+        ),
+        category=None if scored is None else scored.category,
+        cac_drs=None if scored is None else scored.cac_drs,
+        margin=_margin(scored),
+        very_high_from=_very_high(total, rules),
+        quality=quality,
+        by_definition=() if scored is None else _by_definition(scored, volume, labels),
+        lesions=lesions,
+        candidates=candidates,
+        notes=passed_over if scored is None else scored.notes,
+        settings=rules,
+        provenance=None if volume is None else _provenance(volume, labels),
         acquisition=scan,
     )
 
@@ -201,44 +218,73 @@ def _sum_entry(part: Sum) -> SumEntry:
     return SumEntry(
         agatston=part.agatston,
         volume_mm3=part.volume_mm3,
+        mass_mg=part.mass_mg,
         lesions=part.lesions,
         pixels=part.pixels,
         pixel_weights=part.pixel_weights,
+        volume_parts=part.volume_parts,
     )
 
 
-def _lesion_entries(
-    lesions: tuple[Lesion, ...], volume: Volume, settings: ScoreSettings, first_number: int
-) -> tuple[LesionEntry, ...]:
-    """Give the lesions numbers and write their islands out."""
-    entries = []
-    for number, lesion in enumerate(lesions, first_number):
-        summed = sum_of([lesion], volume, settings)
-        x, y, z = (round(value, 3) + 0.0 for value in lesion.centre_mm)  # + 0.0: never minus zero
-        entries.append(
-            LesionEntry(
-                number=number,
-                vessel=lesion.vessel,
-                agatston=summed.agatston,
-                volume_mm3=summed.volume_mm3,
-                peak_hu=lesion.peak_hu,
-                weight=lesion.weight,
-                centre_mm=(x, y, z),
-                map_share=round(lesion.map_share, 4),
-                islands=tuple(
-                    IslandEntry(
-                        slice=island.slice,
-                        position_mm=float(volume.positions_mm[island.slice]),
-                        pixels=island.pixels,
-                        area_mm2=island.pixels * volume.pixel_area_mm2,
-                        peak_hu=island.peak_hu,
-                        weight=island.weight,
-                    )
-                    for island in lesion.islands
-                ),
+def _margin(score: Score | None) -> Margin | None:
+    """Measure to the next classes, where there is a class."""
+    if score is None or score.total is None or score.category is None:
+        return None
+    return margin_of(score.total.agatston)
+
+
+def _very_high(total: SumEntry | None, settings: ScoreSettings) -> float | None:
+    """Give the highest limit that a total reaches, by the integer that is shown."""
+    if total is None:
+        return None
+    return max((limit for limit in settings.very_high_from if shown_integer(total.agatston) >= limit), default=None)
+
+
+def _by_definition(score: Score, volume: Volume | None, labels: Labels | None) -> tuple[ByDefinition, ...]:
+    """Score by the other definitions, where there is a total at all."""
+    if volume is None or labels is None or score.total is None:
+        return ()
+    return by_definition(volume, labels, score.settings, score.calibration)
+
+
+def _listed(score: Score | None, volume: Volume | None) -> tuple[tuple[LesionEntry, ...], tuple[LesionEntry, ...]]:
+    """Write lesions and candidates out, numbered on from one to the other."""
+    if score is None or volume is None:
+        return (), ()
+    both = (*score.lesions, *score.candidates)
+    sums = sum_of_each(both, volume, score.settings, score.calibration)
+    entries = tuple(
+        _lesion_entry(number, lesion, summed, volume)
+        for number, (lesion, summed) in enumerate(zip(both, sums, strict=True), 1)
+    )
+    return entries[: len(score.lesions)], entries[len(score.lesions) :]
+
+
+def _lesion_entry(number: int, lesion: Lesion, summed: Sum, volume: Volume) -> LesionEntry:
+    """Write one lesion and its islands out."""
+    x, y, z = (round(value, 3) + 0.0 for value in lesion.centre_mm)  # + 0.0: never minus zero
+    return LesionEntry(
+        number=number,
+        vessel=lesion.vessel,
+        agatston=summed.agatston,
+        volume_mm3=summed.volume_mm3,
+        mass_mg=summed.mass_mg,
+        peak_hu=lesion.peak_hu,
+        weight=lesion.weight,
+        centre_mm=(x, y, z),
+        map_share=round(lesion.map_share, 4),
+        islands=tuple(
+            IslandEntry(
+                slice=island.slice,
+                position_mm=float(volume.positions_mm[island.slice]),
+                pixels=island.pixels,
+                area_mm2=island.pixels * volume.pixel_area_mm2,
+                peak_hu=island.peak_hu,
+                weight=island.weight,
             )
-        )
-    return tuple(entries)
+            for island in lesion.islands
+        ),
+    )
 
 
 def _provenance(volume: Volume, labels: Labels | None) -> Provenance:

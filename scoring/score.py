@@ -1,20 +1,21 @@
 """The whole score as one pure function: volume and vessel map in, score or refusal out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 
-from scoring.agatston import agatston, cac_drs, category, pixel_weights, shown
-from scoring.islands import Island, find_islands
-from scoring.lesions import VESSELS, Labels, Lesion, Vessel, find_lesions
+from scoring import quality
+from scoring.agatston import cac_drs, category, shown
+from scoring.extent import Extent, extent_of
+from scoring.islands import find_islands
+from scoring.lesions import VESSELS, Labels, Lesion, find_lesions
+from scoring.mass_score import Calibration
+from scoring.quality import NOT_MEASURED, Measured
 from scoring.settings import ScoreSettings
+from scoring.sums import UNASSIGNED, Sum, sums_of, total_of
 from scoring.volume import KVP_TOLERANCE, Refusal, Volume, uneven_gaps
-from scoring.volume_score import voxel_volume_mm3
-
-UNASSIGNED: Literal["unassigned"] = "unassigned"
 
 
 class ScanFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,17 +36,6 @@ class ScanFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.complete and len(set(self.steps_exposed)) >= self.steps_planned
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """What some islands add up to. `pixel_weights` and `pixels` are integers: they add up exactly."""
-
-    pixel_weights: int
-    pixels: int
-    agatston: float
-    volume_mm3: float
-    lesions: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Score:
     """A score with everything that it rests on.
@@ -61,6 +51,8 @@ class Score:
     cac_drs: str | None
     lesions: tuple[Lesion, ...]  # scored, or held back with the total
     candidates: tuple[Lesion, ...]  # listed, not scored
+    extent: Extent | None  # None without a total
+    calibration: Calibration | None  # of the mass; None: no mass
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     settings: ScoreSettings
@@ -75,7 +67,12 @@ class Score:
 
 
 def score_volume(
-    volume: Volume, labels: Labels | None, settings: ScoreSettings | None = None, scan: ScanFacts | None = None
+    volume: Volume,
+    labels: Labels | None,
+    settings: ScoreSettings | None = None,
+    scan: ScanFacts | None = None,
+    calibration: Calibration | None = None,
+    measured: Measured = NOT_MEASURED,
 ) -> Score | Refusal:
     """Score a volume: islands first, without the map; then one vessel for each; the total is what carries a vessel.
 
@@ -89,6 +86,10 @@ def score_volume(
         All edge decisions; the reference definition when None.
     scan
         What the acquisition says of itself; an incomplete scan gets no total.
+    calibration
+        From HU to hydroxyapatite; without one there is no mass.
+    measured
+        Noise, blood and coverage as measured in the images: contrast refuses, a heart that is cut gets no class.
 
     Raises
     ------
@@ -105,7 +106,7 @@ def score_volume(
         if drawn.shape != volume.hu.shape:
             raise ValueError(f"map {drawn.shape} and volume {volume.hu.shape} have different shapes")
     incomplete = scan is not None and not scan.whole
-    refused = _refusals(volume, rules, incomplete)
+    refused = [*_refusals(volume, rules, incomplete), *quality.refusals(measured, rules)]
     if refused:
         return Refusal(tuple(refused))
     found = find_lesions(volume, find_islands(volume, rules, cut), labels, rules)
@@ -121,65 +122,41 @@ def score_volume(
             "give a map (--labels), or --all-islands to score everything."
         )
     notes = _notes(volume, labels, rules, scan, lesions)
-    if reasons:
-        return Score(None, {}, None, None, None, lesions, candidates, tuple(reasons), notes, rules)
-    vessels = _by_vessel(lesions, volume, labels, rules)
-    total = _total(vessels)
-    affected = None if UNASSIGNED in vessels else sum(part.pixel_weights > 0 for part in vessels.values())
-    value = total.agatston
-    return Score(
-        total=total,
-        vessels=vessels,
-        shown=shown(value),
-        category=category(value),
-        cac_drs=cac_drs(value, affected),
+    held = Score(
+        total=None,
+        vessels={},
+        shown=None,
+        category=None,
+        cac_drs=None,
         lesions=lesions,
         candidates=candidates,
-        reasons=(),
-        notes=notes,
+        extent=None,
+        calibration=calibration,
+        reasons=tuple(reasons),
+        notes=(*quality.remarks(measured, None, rules), *notes),
         settings=rules,
     )
+    if reasons:
+        return held
+    names: list[str] = [*VESSELS] if labels is not None else []
+    vessels = sums_of(lesions, [*names, *([UNASSIGNED] if everything else [])], volume, labels, rules, calibration)
+    remarks = quality.remarks(measured, total_of(vessels).agatston, rules)
+    return _with_total(held, vessels, (*remarks, *notes), measured)
 
 
-def islands_of(lesions: Sequence[Lesion]) -> tuple[Island, ...]:
-    """All islands of some lesions."""
-    return tuple(island for lesion in lesions for island in lesion.islands)
-
-
-def sum_of(lesions: Sequence[Lesion], volume: Volume, settings: ScoreSettings) -> Sum:
-    """Add some lesions up."""
-    islands = islands_of(lesions)
-    return Sum(
-        pixel_weights=pixel_weights(islands),
-        pixels=sum(island.pixels for island in islands),
-        agatston=agatston(islands, volume, settings),
-        volume_mm3=voxel_volume_mm3(islands, volume),
-        lesions=len(lesions),
-    )
-
-
-def _by_vessel(
-    lesions: Sequence[Lesion], volume: Volume, labels: Labels | None, settings: ScoreSettings
-) -> dict[str, Sum]:
-    """Sum for each vessel; islands without one are kept apart under their own name, and only with `all_islands`."""
-    names: list[tuple[str, Vessel | None]] = [(name, name) for name in VESSELS] if labels is not None else []
-    if settings.all_islands:
-        names.append((UNASSIGNED, None))
-    return {
-        name: sum_of([lesion for lesion in lesions if lesion.vessel == vessel], volume, settings)
-        for name, vessel in names
-    }
-
-
-def _total(parts: Mapping[str, Sum]) -> Sum:
-    """Add the vessels up, in their order: the total *is* their sum, in integers and in floating point."""
-    values = list(parts.values())
-    return Sum(
-        pixel_weights=sum(part.pixel_weights for part in values),
-        pixels=sum(part.pixels for part in values),
-        agatston=sum((part.agatston for part in values), 0.0),
-        volume_mm3=sum((part.volume_mm3 for part in values), 0.0),
-        lesions=sum(part.lesions for part in values),
+def _with_total(held: Score, vessels: Mapping[str, Sum], notes: tuple[str, ...], measured: Measured) -> Score:
+    """Add the numbers; a heart that is cut gets no class, for what is missing may hold the rest."""
+    total, extent = total_of(vessels), extent_of(vessels)
+    cut = measured.coverage == "incomplete"
+    return replace(
+        held,
+        total=total,
+        vessels=vessels,
+        shown=shown(total.agatston),
+        category=None if cut else category(total.agatston),
+        cac_drs=None if cut else cac_drs(total.agatston, extent.vessels),
+        extent=extent,
+        notes=notes,
     )
 
 
@@ -243,7 +220,6 @@ def _notes(
             notes.append(
                 f"{len(poor)} lesion(s) of {vessel} lie mostly outside the vessel map: check for bone or valve."
             )
-    notes.append("Contrast is judged by the tag only; the blood pool's HU are not measured in this version.")
     if scan is not None:
         if scan.breath_holds > 1:
             notes.append(f"Acquired in {scan.breath_holds} breath-holds.")

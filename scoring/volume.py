@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ SPACING_TOLERANCE_MM = 1e-4  # DICOM writes spacings as decimal strings of at mo
 ORIENTATION_TOLERANCE = 1e-4
 KVP_TOLERANCE = 0.5
 
+Value = TypeVar("Value")
 HuArray = NDArray[np.float32] | NDArray[np.float64]
 
 
@@ -21,6 +23,16 @@ class Refusal:
     """The series can be read but must not be scored; each reason is one sentence with its cure."""
 
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cardiac:
+    """What one image says about the beat that it was exposed in; None where it says nothing."""
+
+    trigger_time_ms: float | None = None  # from R to the exposure
+    rr_interval_ms: float | None = None
+    phase_percent: float | None = None  # of RR
+    acquisition: int | None = None  # number of the exposure, from 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +61,9 @@ class SliceRecord:
     padding: int | None = None  # stored value of pixels outside the reconstructed field
     contrast_agent: str = ""
     simulated: bool = False
+    cardiac: Cardiac = Cardiac()
+    mass_factor_patient: float | None = None  # mg/mL/HU
+    mass_factors_device: tuple[float, float, float] | None = None  # for small, medium and large patients
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +87,9 @@ class Volume:
     contrast_agent: str = ""
     simulated: bool = False
     notes: tuple[str, ...] = ()
+    cardiac: tuple[Cardiac, ...] = ()  # one for each slice, or none
+    mass_factor_patient: float | None = None  # mg/mL/HU, of this patient (0018,9351)
+    mass_factors_device: tuple[float, float, float] | None = None  # for small, medium and large patients (0018,9352)
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together; this is the caller's slip, not the patient's data."""
@@ -183,7 +201,16 @@ def build_volume(
         contrast_agent=next((record.contrast_agent for record in ordered if record.contrast_agent), ""),
         simulated=any(record.simulated for record in ordered),
         notes=(*notes, *gap_notes),
+        cardiac=tuple(record.cardiac for record in ordered),
+        mass_factor_patient=_of_all([record.mass_factor_patient for record in ordered]),
+        mass_factors_device=_of_all([record.mass_factors_device for record in ordered]),
     )
+
+
+def _of_all(values: Sequence[Value | None]) -> Value | None:
+    """Give what all images say; None when they do not say the same."""
+    first = values[0]
+    return first if all(value == first for value in values) else None
 
 
 def uneven_gaps(positions_mm: NDArray[np.float64], settings: ScoreSettings) -> tuple[int, ...]:

@@ -1,22 +1,24 @@
 """`diastole score`: a folder of slices in, a score on the table, `score.json` and `report.html`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from scoring.io import options
 from scoring.io.errors import SeriesError
-from scoring.io.html import in_words, render
-from scoring.io.published import read_person, read_published
-from scoring.io.scored_series import score_series
-from scoring.person import Person
-from scoring.report import ScoreReport, to_json
+from scoring.io.html import render
+from scoring.io.published import CalibrationTold, read_calibration, read_person
+from scoring.io.scored_series import Asked, score_series
+from scoring.io.words import findings_in_words, review_in_words, standing_in_words
+from scoring.presets import PresetName, with_rules_of
+from scoring.report import ScoreReport, SumEntry, to_json
 from scoring.settings import ScoreSettings
-from scoring.standing import PercentileSource, standing
+from scoring.standing import PercentileSource
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,30 +32,27 @@ def callback() -> None:
 
 @app.command(epilog=EXAMPLE)
 def score(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the slices of one axial CT series.")],
-    labels: Annotated[Path | None, typer.Option(help="Vessel map: a BINARY DICOM SEG of LM, LAD, LCX, RCA.")] = None,
-    scan: Annotated[Path | None, typer.Option(help="scan.json, what the acquisition says of itself.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write score.json and report.html into this folder.")] = None,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write score.json here; - is the output.")] = None,
-    all_islands: Annotated[
-        bool, typer.Option("--all-islands", help="Score every island, bone and valves too.")
-    ] = False,
-    kv_mode: Annotated[str, typer.Option(help="120-only, kv-independent or not-comparable.")] = "120-only",
-    connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours inside a slice.")] = 4,
-    person: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Age, sex, group and more: percentile and risk.")
-    ] = None,
-    percentiles: Annotated[str, typer.Option(help="mesa, hoff or none.")] = "mesa",
+    folder: options.Folder,
+    labels: options.LabelsFile = None,
+    scan: options.ScanFile = None,
+    out: options.OutFolder = None,
+    json: options.JsonFile = None,
+    all_islands: options.AllIslands = False,
+    kv_mode: options.KvMode = "120-only",
+    connectivity: options.Connectivity = 4,
+    preset: options.Preset = "agatston1990",
+    volume: options.VolumeMode = "voxel",
+    person: options.PersonFile = None,
+    percentiles: options.Percentiles = "mesa",
+    calibration: options.CalibrationFile = None,
+    journal: options.JournalFile = None,
 ) -> None:
     """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
     try:
-        settings = _settings(kv_mode, connectivity, all_islands)
-        told = None if person is None else read_person(person)
-        source = _percentile_source(percentiles)
-        scored = score_series(folder, labels, scan, settings)
+        chosen = {"kv_mode": kv_mode, "connectivity": connectivity, "all_islands": all_islands, "volume_mode": volume}
+        settings = _settings(chosen, preset)
+        scored = score_series(folder, labels, scan, settings, _asked(person, percentiles, calibration, journal))
         report = scored.report
-        if told is not None:
-            report = with_standing(report, told, source)
         if out is not None:
             _write(out / "score.json", to_json(report))
             _write(out / "report.html", render(report, scored.outcome, scored.volume).encode())
@@ -73,19 +72,24 @@ def score(
         raise typer.Exit(1)
 
 
-def with_standing(report: ScoreReport, person: Person, source: PercentileSource) -> ScoreReport:
-    """Give a report with what its score means for a person."""
-    total = None if report.score.total is None else report.score.total.agatston
-    return msgspec.structs.replace(report, standing=standing(total, person, read_published(), source))
-
-
-def _settings(kv_mode: str, connectivity: int, all_islands: bool) -> ScoreSettings:
+def _settings(chosen: Mapping[str, object], preset: str) -> ScoreSettings:
     """Make settings of the options; a wrong value is refused by name."""
-    values = {"kv_mode": kv_mode, "connectivity": connectivity, "all_islands": all_islands}
     try:
-        return msgspec.convert(values, ScoreSettings)
+        return with_rules_of(msgspec.convert(preset, PresetName), msgspec.convert(chosen, ScoreSettings))
     except msgspec.ValidationError as error:
         raise SeriesError(f"Wrong option: {error}; `diastole score --help` lists the values.") from error
+
+
+def _asked(person: Path | None, percentiles: str, calibration: Path | None, journal: Path | None) -> Asked:
+    """Read what the user adds to the images."""
+    told = CalibrationTold() if calibration is None else read_calibration(calibration)
+    return Asked(
+        person=None if person is None else read_person(person),
+        percentiles=_percentile_source(percentiles),
+        phantom=told.phantom,
+        size=told.size,
+        journal=journal,
+    )
 
 
 def _percentile_source(asked: str) -> PercentileSource:
@@ -112,20 +116,30 @@ def _print(report: ScoreReport) -> None:
     total = report.score.total
     if total is not None:
         table = Table(title="Coronary calcium" + (" (simulated)" if report.simulated else ""))
-        for name in ("vessel", "Agatston", "volume mm3", "lesions"):
+        names = ("vessel", "Agatston", f"volume mm3, {report.score.volume_mode}", "mass mg", "lesions")
+        for name in names:
             table.add_column(name, justify="left" if name == "vessel" else "right")
         for name, part in report.score.by_vessel.items():
-            table.add_row(name, f"{part.agatston:.1f}", f"{part.volume_mm3:.1f}", str(part.lesions))
+            table.add_row(name, *_cells(part))
         table.add_section()
-        table.add_row("total", f"{total.agatston:.1f}", f"{total.volume_mm3:.1f}", str(total.lesions))
+        table.add_row("total", *_cells(total))
         console.print(table)
-        console.print(f"Agatston {report.score.shown}, class {report.category}, {report.cac_drs}", markup=False)
+        classed = "no class" if report.category is None else f"class {report.category}, {report.cac_drs}"
+        console.print(f"Agatston {report.score.shown}, {classed}. {review_in_words(report)}", markup=False)
+        for line in findings_in_words(report):
+            console.print(line, markup=False)
     else:
         found = len(report.lesions) + len(report.candidates)
         console.print(f"No total. {found} lesion(s) and candidate(s) listed.", markup=False)
     if report.standing is not None:
-        for line in in_words(report.standing):
+        for line in standing_in_words(report.standing):
             console.print(line, markup=False)
     for note in report.notes:
         console.print(f"- {note}", markup=False)
     console.print(report.statement, markup=False)
+
+
+def _cells(part: SumEntry) -> tuple[str, str, str, str]:
+    """Write a sum into its columns."""
+    mass = "-" if part.mass_mg is None else f"{part.mass_mg:.2f}"
+    return f"{part.agatston:.1f}", f"{part.volume_mm3:.1f}", mass, str(part.lesions)

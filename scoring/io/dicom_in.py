@@ -15,6 +15,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from scoring.io.dicom_tags import cardiac_of, mass_factor_patient, mass_factors_device
 from scoring.io.errors import SeriesError
 from scoring.lesions import VESSELS, Labels, Vessel
 from scoring.settings import ScoreSettings
@@ -202,6 +203,9 @@ def _to_record(path: Path, data: bytes, dataset: pydicom.Dataset) -> SliceRecord
         padding=int(padding) if isinstance(padding, int) else None,
         contrast_agent="" if contrast.upper() in NO_CONTRAST else contrast,
         simulated="simulat" in told.lower(),
+        cardiac=cardiac_of(dataset),
+        mass_factor_patient=mass_factor_patient(dataset),
+        mass_factors_device=mass_factors_device(dataset),
     )
 
 

@@ -7,6 +7,7 @@ from html import escape
 import msgspec
 
 from scoring.io.png import VESSEL_COLOURS, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, lesion_picture, main_slice
+from scoring.io.words import findings_in_words, quality_rows, review_in_words, standing_in_words
 from scoring.lesions import Lesion
 from scoring.report import LesionEntry, ScoreReport, SumEntry
 from scoring.score import Score
@@ -65,18 +66,22 @@ def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None,
     lesions: tuple[Lesion, ...] = () if isinstance(outcome, Refusal) else outcome.lesions
     others: tuple[Lesion, ...] = () if isinstance(outcome, Refusal) else outcome.candidates
     badge = '<span class="badge">SIMULATED</span>' if report.simulated else ""
+    badge += f'<span class="badge">{escape(review_in_words(report))}</span>' if report.status == "scored" else ""
     body = [
         f"<header><h1>Coronary calcium score</h1>{badge}</header>",
         f'<p class="statement">{escape(report.statement)}</p>',
         _reasons(report),
         _cards(report) if report.status == "scored" else "",
+        _list("In words", findings_in_words(report)),
         _standing(report.standing),
         _vessel_table(report),
+        _quality(report),
         _figures("Pictures", report.lesions, lesions, volume),
         _lesion_table("Lesions", report.lesions, MAX_LESIONS),
         _candidates(report),
         # with a total, what lies outside the map is bone and the like; without one, a reader needs to see it
         "" if report.status == "scored" else _figures("Pictures of candidates", report.candidates, others, volume),
+        _definitions(report),
         _list("Notes", report.notes),
         appendix,
         _facts(report),
@@ -119,27 +124,38 @@ def _cards(report: ScoreReport) -> str:
     return f'<div class="cards">{inner}</div>'
 
 
-def in_words(standing: Standing) -> list[str]:
-    """Say what a score means for a person, one sentence each."""
-    lines = []
-    band = standing.band
-    if band is not None:
-        low = "" if band.low_percent is None else f" from the {band.low_percent:g}th ({band.low_score:.0f})"
-        high = " up" if band.high_percent is None else f" up to the {band.high_percent:g}th ({band.high_score:.0f})"
-        none = "" if band.zero_percent is None else f"; {band.zero_percent:.0f} % of them have no calcium"
-        lines.append(f"Percentile ({band.source}, {band.group}): about{low}{high}{none}.")
-    if standing.arterial_age_years is not None:
-        lines.append(f"Arterial age: {standing.arterial_age_years:.0f} years ({standing.arterial_age_source}).")
-    risk = standing.risk
-    if risk is not None:
-        with_, without = risk.with_calcium_percent, risk.without_calcium_percent
-        lines.append(f"Ten-year risk ({risk.source}): {with_:.1f} % with this score, {without:.1f} % without it.")
-    return [*lines, *standing.reasons, *(f"For the referrer: {one}" for one in standing.prompts)]
-
-
 def _standing(standing: Standing | None) -> str:
-    """Say it as a list."""
-    return "" if standing is None else _list("For this person", in_words(standing))
+    """Say what it means for the person, as a list."""
+    return "" if standing is None else _list("For this person", standing_in_words(standing))
+
+
+def _quality(report: ScoreReport) -> str:
+    """Tabulate the quality of the images."""
+    if report.quality is None:
+        return ""
+    return _fact_table("Quality of the images", dict(quality_rows(report.quality)))
+
+
+def _definitions(report: ScoreReport) -> str:
+    """Tabulate what the definitions in use make of the same series."""
+    if not report.by_definition:
+        return ""
+    massed = any(row.mass_mg is not None for row in report.by_definition)
+    rows = []
+    for row in report.by_definition:
+        mass = f"<td>{row.mass_mg:.2f}</td>" if row.mass_mg is not None else ""
+        name = escape(row.definition) + (" (this report)" if row.definition == report.score.definition else "")
+        rows.append(
+            f"<tr><td>{name}</td><td>{row.agatston:.1f}</td><td>{escape(row.category)}</td>"
+            f"<td>{row.volume_mm3:.1f}</td>{mass}<td>{escape(row.rule)}</td></tr>"
+        )
+    mass = "<th>Mass mg</th>" if massed else ""
+    head = (
+        "<tr><th>Definition</th><th>Agatston</th><th>Class</th>"
+        f"<th>Volume mm³ ({report.score.volume_mode})</th>{mass}<th>An island has</th></tr>"
+    )
+    hint = "What is published of each definition, all else as in the settings; no vendor's program was run."
+    return f'<h2>Side by side</h2><p class="hint">{hint}</p><table>{head}{"".join(rows)}</table>'
 
 
 def _dot(vessel: str | None) -> str:
@@ -154,14 +170,17 @@ def _vessel_table(report: ScoreReport) -> str:
         return ""
 
     def row(name: str, part: SumEntry, kind: str = "") -> str:
+        mass = f"<td>{part.mass_mg:.2f}</td>" if part.mass_mg is not None else ""
         cells = (
-            f"<td>{part.agatston:.1f}</td><td>{part.volume_mm3:.1f}</td><td>{part.lesions}</td><td>{part.pixels}</td>"
+            f"<td>{part.agatston:.1f}</td><td>{part.volume_mm3:.1f}</td>{mass}"
+            f"<td>{part.lesions}</td><td>{part.pixels}</td>"
         )
         return f"<tr{kind}><td>{name}</td>{cells}</tr>"
 
     rows = [row(_dot(name) + escape(name), part) for name, part in report.score.by_vessel.items()]
     rows.append(row("Total", total, ' class="total"'))
-    head = "<tr><th>Vessel</th><th>Agatston</th><th>Volume mm³</th><th>Lesions</th><th>Pixels</th></tr>"
+    mass = "<th>Mass mg</th>" if total.mass_mg is not None else ""
+    head = f"<tr><th>Vessel</th><th>Agatston</th><th>Volume mm³</th>{mass}<th>Lesions</th><th>Pixels</th></tr>"
     return f"<h2>Vessels</h2><table>{head}{''.join(rows)}</table>"
 
 

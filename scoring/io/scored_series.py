@@ -6,13 +6,41 @@ from pathlib import Path
 
 import msgspec
 
+from scoring.gating_quality import gating_of
 from scoring.io.dicom_in import read_labels, read_series
 from scoring.io.errors import SeriesError
+from scoring.io.journal_in import read_beats
+from scoring.io.published import read_published
 from scoring.lesions import Labels
+from scoring.mass_score import Calibration, PhantomReading, SizeClass, calibration_of
+from scoring.person import Person
+from scoring.quality import NOT_MEASURED, Measured, Quality, quality_of
 from scoring.report import Review, ScoreReport, make_report
 from scoring.score import ScanFacts, Score, score_volume
 from scoring.settings import ScoreSettings
+from scoring.standing import PercentileSource, standing
 from scoring.volume import Refusal, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user adds to the images; all of it may be missing."""
+
+    person: Person | None = None
+    percentiles: PercentileSource = "mesa"
+    phantom: PhantomReading | None = None  # calibrates the mass
+    size: SizeClass | None = None  # of the patient, for the scanner's factors of the mass
+    journal: Path | None = None  # of the gate, for the true phases
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a score rests on beside volume and map."""
+
+    settings: ScoreSettings
+    scan: ScanFacts | None
+    calibration: Calibration | None
+    quality: Quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +54,13 @@ class ScoredSeries:
 
 
 def score_series(
-    source: Path, labels_path: Path | None, scan_path: Path | None, settings: ScoreSettings
+    source: Path,
+    labels_path: Path | None,
+    scan_path: Path | None,
+    settings: ScoreSettings,
+    asked: Asked | None = None,
 ) -> ScoredSeries:
-    """Read and score one series.
+    """Read, measure and score one series.
 
     Raises
     ------
@@ -36,27 +68,39 @@ def score_series(
         If a file or folder cannot be read as what it claims to be.
     """
     scan = None if scan_path is None else read_scan(scan_path)
+    more = asked or Asked()
     read = read_series(source, settings, missing_allowed=scan is not None and not scan.whole)
     if isinstance(read, Refusal):
         return ScoredSeries(
             make_report(read, None, None, scan, settings, version=version("diastole")), read, None, None
         )
     labels = None if labels_path is None else read_labels(labels_path, read)
-    return _scored(read, labels, settings, scan)
+    beats = None if more.journal is None else read_beats(more.journal)
+    facts = Facts(
+        settings=settings,
+        scan=scan,
+        calibration=calibration_of(read, more.phantom, more.size),
+        quality=quality_of(read, measure(read), gating_of(read, beats), settings),
+    )
+    return _told(_scored(read, labels, facts), more)
 
 
 def score_again(before: ScoredSeries, labels: Labels, review: Review | None) -> ScoredSeries:
-    """Score the volume of a series again with another map, and say who answers for it.
+    """Score the volume of a series again with another map, and say who answers for it; nothing is measured anew.
 
     Raises
     ------
     ValueError
         If there is no volume, or the map does not fit it.
     """
-    if before.volume is None:
+    report = before.report
+    if before.volume is None or report.quality is None:
         raise ValueError("a series that has no volume cannot be scored again")
-    again = _scored(before.volume, labels, before.report.settings, before.report.acquisition)
-    return replace(again, report=msgspec.structs.replace(again.report, review=review))
+    facts = Facts(report.settings, report.acquisition, report.score.calibration, report.quality)
+    again = _scored(before.volume, labels, facts)
+    person = None if report.standing is None else report.standing.person
+    told = _told(again, Asked(person=person, percentiles=report.percentiles))
+    return replace(told, report=msgspec.structs.replace(told.report, review=review))
 
 
 def read_scan(path: Path) -> ScanFacts:
@@ -71,8 +115,26 @@ def read_scan(path: Path) -> ScanFacts:
         raise SeriesError(f"{path} is no scan.json ({error}); mend that field or leave --scan out.") from error
 
 
-def _scored(volume: Volume, labels: Labels | None, settings: ScoreSettings, scan: ScanFacts | None) -> ScoredSeries:
+def _scored(volume: Volume, labels: Labels | None, facts: Facts) -> ScoredSeries:
     """Score a volume and write its report."""
-    outcome = score_volume(volume, labels, settings, scan)
-    report = make_report(outcome, volume, labels, scan, settings, version=version("diastole"))
+    measured = facts.quality.measured
+    outcome = score_volume(volume, labels, facts.settings, facts.scan, facts.calibration, measured)
+    report = make_report(
+        outcome, volume, labels, facts.scan, facts.settings, quality=facts.quality, version=version("diastole")
+    )
     return ScoredSeries(report, outcome, volume, labels)
+
+
+def _told(scored: ScoredSeries, asked: Asked) -> ScoredSeries:
+    """Add what the score means for the person, when one was told of."""
+    if asked.person is None:
+        return scored
+    total = None if scored.report.score.total is None else scored.report.score.total.agatston
+    means = standing(total, asked.person, read_published(), asked.percentiles)
+    report = msgspec.structs.replace(scored.report, standing=means, percentiles=asked.percentiles)
+    return replace(scored, report=report)
+
+
+def measure(volume: Volume) -> Measured:
+    """Measure noise, blood and coverage in the images."""
+    return NOT_MEASURED

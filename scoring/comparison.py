@@ -1,0 +1,78 @@
+"""One volume and map by every definition that is in use, side by side."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from scoring.agatston import category, shown
+from scoring.islands import find_islands
+from scoring.lesions import VESSELS, Labels, find_lesions
+from scoring.mass_score import Calibration
+from scoring.presets import PRESET_NAMES, with_rules_of
+from scoring.settings import ScoreSettings
+from scoring.sums import UNASSIGNED, sums_of, total_of
+from scoring.volume import Volume
+
+
+class ByDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The total by one definition."""
+
+    definition: str
+    rule: str  # what is its own, in words
+    agatston: float
+    shown: str
+    category: str
+    by_vessel: dict[str, float]  # Agatston score
+    volume_mm3: float  # in the volume mode of the report
+    mass_mg: float | None
+
+
+def by_definition(
+    volume: Volume, labels: Labels, settings: ScoreSettings, calibration: Calibration | None = None
+) -> tuple[ByDefinition, ...]:
+    """Score by each preset, all else as in the user's settings.
+
+    Parameters
+    ----------
+    volume
+        hu [slice, row, column] in HU.
+    labels
+        The vessel map; islands that it does not touch play no part.
+    settings
+        What the presets leave alone: neighbours, volume mode, reference increment.
+    calibration
+        Of the mass.
+
+    References
+    ----------
+    scoring/presets.py.
+    """
+    rows = []
+    for name in PRESET_NAMES:
+        rules = with_rules_of(name, settings)
+        islands = find_islands(volume, rules, labels.cut, touching=None if settings.all_islands else labels.vessels > 0)
+        lesions = find_lesions(volume, islands, labels, rules)
+        names: Sequence[str] = [*VESSELS, *([UNASSIGNED] if settings.all_islands else [])]
+        vessels = sums_of(lesions, names, volume, labels, rules, calibration)
+        total = total_of(vessels)
+        rows.append(
+            ByDefinition(
+                definition=name,
+                rule=_in_words(rules),
+                agatston=total.agatston,
+                shown=shown(total.agatston),
+                category=category(total.agatston),
+                by_vessel={vessel: part.agatston for vessel, part in vessels.items()},
+                volume_mm3=total.volume_mm3,
+                mass_mg=total.mass_mg,
+            )
+        )
+    return tuple(rows)
+
+
+def _in_words(rules: ScoreSettings) -> str:
+    """Say what a definition asks of an island, and of volume and mass."""
+    area = f"at least {rules.min_area_mm2:g} mm2" if rules.min_area_mm2 > 0 else "any area"
+    least = area if rules.min_pixels == 1 else f"at least {rules.min_pixels} pixels"
+    own = rules.volume_threshold_hu
+    return least if own is None else f"{least}; volume and mass from {own:g} HU"

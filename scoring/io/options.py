@@ -1,0 +1,27 @@
+"""The options of `diastole score`, each with its words for the help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the slices of one axial CT series.")]
+LabelsFile = Annotated[Path | None, typer.Option(help="Vessel map: a BINARY DICOM SEG of LM, LAD, LCX, RCA.")]
+ScanFile = Annotated[Path | None, typer.Option(help="scan.json, what the acquisition says of itself.")]
+OutFolder = Annotated[Path | None, typer.Option(help="Write score.json and report.html into this folder.")]
+JsonFile = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write score.json here; - is the output.")]
+AllIslands = Annotated[bool, typer.Option("--all-islands", help="Score every island, bone and valves too.")]
+KvMode = Annotated[str, typer.Option(help="120-only, kv-independent or not-comparable.")]
+Connectivity = Annotated[int, typer.Option(help="4 or 8 neighbours inside a slice.")]
+Preset = Annotated[str, typer.Option(help="Whose rules: agatston1990, siemens, philips, ge or canon.")]
+VolumeMode = Annotated[str, typer.Option("--volume", help="voxel or interpolated; never compare the two.")]
+PersonFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.toml", help="Age, sex, group and more: percentile and risk.")
+]
+Percentiles = Annotated[str, typer.Option(help="mesa, hoff or none.")]
+CalibrationFile = Annotated[
+    Path | None, typer.Option("--calibration", metavar="FILE.toml", help="Calibration rods, patient's size: the mass.")
+]
+JournalFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The gate's journal of this scan: true phase of each slice.")
+]

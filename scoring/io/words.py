@@ -1,0 +1,119 @@
+"""A report in words and rows: what page, PDF and table on the terminal say alike."""
+
+from scoring.mass_score import Calibration
+from scoring.quality import Quality, Region
+from scoring.report import ScoreReport
+from scoring.standing import Standing
+
+Rows = list[tuple[str, str]]
+
+
+def standing_in_words(standing: Standing) -> list[str]:
+    """Say what a score means for a person, one sentence each."""
+    lines = []
+    band = standing.band
+    if band is not None:
+        low = "" if band.low_percent is None else f" from the {band.low_percent:g}th ({band.low_score:.0f})"
+        high = " up" if band.high_percent is None else f" up to the {band.high_percent:g}th ({band.high_score:.0f})"
+        none = "" if band.zero_percent is None else f"; {band.zero_percent:.0f} % of them have no calcium"
+        lines.append(f"Percentile ({band.source}, {band.group}): about{low}{high}{none}.")
+    if standing.arterial_age_years is not None:
+        lines.append(f"Arterial age: {standing.arterial_age_years:.0f} years ({standing.arterial_age_source}).")
+    risk = standing.risk
+    if risk is not None:
+        with_, without = risk.with_calcium_percent, risk.without_calcium_percent
+        lines.append(f"Ten-year risk ({risk.source}): {with_:.1f} % with this score, {without:.1f} % without it.")
+    return [*lines, *standing.reasons, *(f"For the referrer: {one}" for one in standing.prompts)]
+
+
+def review_in_words(report: ScoreReport) -> str:
+    """Say who answers for the result: what stands at its head on every page."""
+    review = report.review
+    if review is None or review.state != "confirmed":
+        return "PROPOSED - NOT REVIEWED"
+    return f"Confirmed by {review.reviewer}, {review.reviewed_at}, revision {review.revision}"
+
+
+def findings_in_words(report: ScoreReport) -> list[str]:
+    """Say how far the calcium is spread, how near the next class is, and where the mass comes from."""
+    lines = []
+    extent, total = report.score.extent, report.score.total
+    if extent is not None and total is not None and total.agatston > 0:
+        count = f"{extent.lesions} lesion" + ("" if extent.lesions == 1 else "s")
+        if extent.vessels is not None:
+            count += f" in {extent.vessels} of 4 vessels"
+            count += ", the left main among them" if extent.left_main else ", none in the left main"
+        even = "" if extent.diffusivity is None else f"; diffusivity index {extent.diffusivity:.2f}"
+        lines.append(f"{count}{even}.")
+    margin = report.margin
+    if margin is not None:
+        lines += _margin_in_words(margin.to_lower, margin.lower, margin.to_higher, margin.higher)
+    if total is not None:
+        lines.append(calibration_in_words(report.score.calibration))
+    if report.very_high_from is not None:
+        lines.append(
+            f"VERY HIGH: {report.very_high_from:g} or more. Show it to the cardiologist who answers for this site, and "
+            "record that it was seen (diastole acknowledge)."
+        )
+    return lines
+
+
+def _margin_in_words(
+    to_lower: float | None, lower: str | None, to_higher: float | None, higher: str | None
+) -> list[str]:
+    """Say what it would take to change the class."""
+    parts = []
+    if to_higher is not None and to_higher > 0:
+        parts.append(f"{to_higher:.1f} more would make it class {higher}")
+    if to_lower is not None:
+        parts.append(
+            f"{to_lower:.1f} less class {lower}" if parts else f"{to_lower:.1f} less would make it class {lower}"
+        )
+    if to_higher == 0:
+        parts.append(f"any counted island would make it class {higher}")
+    return [f"Class: {', '.join(parts)}."] if parts else []
+
+
+def calibration_in_words(calibration: Calibration | None) -> str:
+    """Say where the mass comes from, or why there is none."""
+    if calibration is None:
+        return "No mass: neither calibration rods (--calibration) nor a factor in the images."
+    return f"Mass by {calibration.mg_mm3_per_hu:.6f} mg/mm3 per HU ({calibration.source}: {calibration.told})."
+
+
+def quality_rows(quality: Quality) -> Rows:
+    """Name and value of each line of the quality block."""
+    measured, gating = quality.measured, quality.gating
+    thick = "thickness not told" if quality.thickness_mm is None else f"{quality.thickness_mm:g} mm thick"
+    rows = [
+        ("Noise (SD in the aorta)", "not measured" if measured.aorta is None else f"{measured.aorta.sd_hu:.1f} HU"),
+        ("Aorta, blood pool", f"{_mean(measured.aorta)}, {_mean(measured.blood_pool)}"),
+        ("Coverage of the heart", measured.coverage),
+        ("Slices", f"{quality.slices}, {thick}, every {quality.increment_mm:g} mm, {_gaps(quality.gaps)}"),
+    ]
+    if gating is None:
+        return [*rows, ("Gating", "the images say nothing of the beats")]
+    if gating.heart_rate_bpm is not None:
+        rows.append(("Heart rate", "{:.0f} to {:.0f} bpm".format(*gating.heart_rate_bpm)))
+    if gating.planned_percent is not None:
+        rows.append(("Phase, as planned", "{:.0f} to {:.0f} % of RR".format(*gating.planned_percent)))
+    if gating.worst_error_percent is not None and gating.mean_error_percent is not None:
+        told = (
+            f"mean {gating.mean_error_percent:.1f}, at most {gating.worst_error_percent:.1f} points of RR off the plan"
+        )
+        rows.append(("Phase, as it came", told))
+    else:
+        rows.append(("Phase, as it came", "unknown: no journal of the gate (--journal)"))
+    if gating.untagged:
+        rows.append(("Slices without a beat", str(gating.untagged)))
+    return rows
+
+
+def _mean(region: Region | None) -> str:
+    """Mean of a region, or that it was not found."""
+    return "not found" if region is None else f"{region.mean_hu:.0f} HU"
+
+
+def _gaps(count: int) -> str:
+    """Say whether slices are missing."""
+    return "none missing" if count == 0 else f"MISSING at {count} place(s)"

@@ -14,7 +14,7 @@ from scoring.io.published import read_published
 from scoring.lesions import Labels
 from scoring.mass_score import Calibration, PhantomReading, SizeClass, calibration_of
 from scoring.person import Person
-from scoring.quality import NOT_MEASURED, Measured, Quality, quality_of
+from scoring.quality import NOT_MEASURED, Quality, quality_of
 from scoring.report import Review, ScoreReport, make_report
 from scoring.score import ScanFacts, Score, score_volume
 from scoring.settings import ScoreSettings
@@ -80,7 +80,7 @@ def score_series(
         settings=settings,
         scan=scan,
         calibration=calibration_of(read, more.phantom, more.size),
-        quality=quality_of(read, measure(read), gating_of(read, beats), settings),
+        quality=quality_of(read, NOT_MEASURED, gating_of(read, beats), settings),
     )
     return _told(_scored(read, labels, facts), more)
 
@@ -133,8 +133,3 @@ def _told(scored: ScoredSeries, asked: Asked) -> ScoredSeries:
     means = standing(total, asked.person, read_published(), asked.percentiles)
     report = msgspec.structs.replace(scored.report, standing=means, percentiles=asked.percentiles)
     return replace(scored, report=report)
-
-
-def measure(volume: Volume) -> Measured:
-    """Measure noise, blood and coverage in the images."""
-    return NOT_MEASURED

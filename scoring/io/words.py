@@ -1,5 +1,6 @@
 """A report in words and rows: what page, PDF and table on the terminal say alike."""
 
+from scoring.margin import Margin
 from scoring.mass_score import Calibration
 from scoring.quality import Quality, Region
 from scoring.report import ScoreReport
@@ -45,9 +46,8 @@ def findings_in_words(report: ScoreReport) -> list[str]:
             count += ", the left main among them" if extent.left_main else ", none in the left main"
         even = "" if extent.diffusivity is None else f"; diffusivity index {extent.diffusivity:.2f}"
         lines.append(f"{count}{even}.")
-    margin = report.margin
-    if margin is not None:
-        lines += _margin_in_words(margin.to_lower, margin.lower, margin.to_higher, margin.higher)
+    if report.margin is not None:
+        lines.append(margin_in_words(report.margin))
     if total is not None:
         lines.append(calibration_in_words(report.score.calibration))
     if report.very_high_from is not None:
@@ -58,20 +58,14 @@ def findings_in_words(report: ScoreReport) -> list[str]:
     return lines
 
 
-def _margin_in_words(
-    to_lower: float | None, lower: str | None, to_higher: float | None, higher: str | None
-) -> list[str]:
+def margin_in_words(margin: Margin) -> str:
     """Say what it would take to change the class."""
-    parts = []
-    if to_higher is not None and to_higher > 0:
-        parts.append(f"{to_higher:.1f} more would make it class {higher}")
-    if to_lower is not None:
-        parts.append(
-            f"{to_lower:.1f} less class {lower}" if parts else f"{to_lower:.1f} less would make it class {lower}"
-        )
-    if to_higher == 0:
-        parts.append(f"any counted island would make it class {higher}")
-    return [f"Class: {', '.join(parts)}."] if parts else []
+    if margin.to_lower is None:
+        return f"Any counted island would make it class {margin.higher}."
+    less = f"{margin.to_lower:.1f} less would make it class {margin.lower}"
+    if margin.to_higher is None:
+        return f"{less}; there is no higher class."
+    return f"{less}, {margin.to_higher:.1f} more class {margin.higher}."
 
 
 def calibration_in_words(calibration: Calibration | None) -> str:

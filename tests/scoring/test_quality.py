@@ -24,6 +24,10 @@ def _measured(noise: float = 15.0, aorta: float = 45.0, pool: float = 45.0, cut:
     return Measured(aorta=region, blood_pool=pool_region, coverage="incomplete" if cut else "complete")
 
 
+def _bright(where: str, mean_hu: float) -> Measured:
+    return _measured(aorta=mean_hu) if where == "aorta" else _measured(pool=mean_hu)
+
+
 def _score(volume: Volume, labels: Labels, measured: Measured, **more: object) -> Score | Refusal:
     return score_volume(volume, labels, ScoreSettings(**more), measured=measured)  # type: ignore[arg-type]  # the tests name real fields
 
@@ -34,11 +38,11 @@ def test_bright_blood_is_refused(
 ) -> None:
     """More than 100 HU in aorta or blood pool is contrast agent, whatever the tag says; 100 HU is not."""
     volume = make_volume()
-    refused = _score(volume, whole_map(volume), _measured(**{where: 100.5}))
+    refused = _score(volume, whole_map(volume), _bright(where, 100.5))
     assert isinstance(refused, Refusal)
     assert "contrast agent" in refused.reasons[0]
-    assert isinstance(_score(volume, whole_map(volume), _measured(**{where: 100.0})), Score)
-    declared = _score(volume, whole_map(volume), _measured(**{where: 300.0}), contrast_check="tag-only")
+    assert isinstance(_score(volume, whole_map(volume), _bright(where, 100.0)), Score)
+    declared = _score(volume, whole_map(volume), _bright(where, 300.0), contrast_check="tag-only")
     assert isinstance(declared, Score)
     assert any("by the tag only, as the settings ask" in note for note in declared.notes)
 

@@ -32,6 +32,7 @@ BESIDE_THE_NUMBER = (
     "uncertain_noise_sd_hu",
     "few_units",
     "very_high_from",
+    "cardiologist",
 )
 PHILIPS_VOLUME_HU = 99.0 / 0.88  # 100 mg/cm3 of hydroxyapatite
 

@@ -47,5 +47,6 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_noise_sd_hu: float = 20.0  # in the aorta; from about here on noise alone makes islands (README, quality)
     uncertain_noise_sd_hu: float = 23.0  # above it a positive score of a few units is called uncertain
     few_units: float = 10.0  # what "a few" is
-    very_high_from: tuple[float, float] = (400.0, 1000.0)  # a score from here on is flagged to a named cardiologist
+    very_high_from: tuple[float, ...] = (400.0, 1000.0)  # a score from here on is flagged to a named cardiologist
+    cardiologist: str = ""  # who that is
     standard_thickness_mm: tuple[float, float] = (2.5, 3.0)  # outside: "not a standard reconstruction"

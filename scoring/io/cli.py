@@ -46,10 +46,18 @@ def score(
     percentiles: options.Percentiles = "mesa",
     calibration: options.CalibrationFile = None,
     journal: options.JournalFile = None,
+    very_high: options.VeryHigh = "400,1000",
+    cardiologist: options.Cardiologist = "",
 ) -> None:
     """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
     try:
-        chosen = {"kv_mode": kv_mode, "connectivity": connectivity, "all_islands": all_islands, "volume_mode": volume}
+        chosen: dict[str, object] = {
+            "kv_mode": kv_mode,
+            "connectivity": connectivity,
+            "all_islands": all_islands,
+            "volume_mode": volume,
+        }
+        chosen |= {"very_high_from": _limits(very_high), "cardiologist": cardiologist}
         settings = _settings(chosen, preset)
         scored = score_series(folder, labels, scan, settings, _asked(person, percentiles, calibration, journal))
         report = scored.report
@@ -78,6 +86,17 @@ def _settings(chosen: Mapping[str, object], preset: str) -> ScoreSettings:
         return with_rules_of(msgspec.convert(preset, PresetName), msgspec.convert(chosen, ScoreSettings))
     except msgspec.ValidationError as error:
         raise SeriesError(f"Wrong option: {error}; `diastole score --help` lists the values.") from error
+
+
+def _limits(text: str) -> tuple[float, ...]:
+    """Read limits that are separated by commas."""
+    try:
+        limits = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise SeriesError(f"--very-high {text!r} is no list of numbers; write for example 400,1000.") from error
+    if not all(limit > 0 for limit in limits):
+        raise SeriesError(f"--very-high {text!r}: a limit is above 0; write for example 400,1000.")
+    return limits
 
 
 def _asked(person: Path | None, percentiles: str, calibration: Path | None, journal: Path | None) -> Asked:

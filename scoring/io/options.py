@@ -25,3 +25,5 @@ CalibrationFile = Annotated[
 JournalFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The gate's journal of this scan: true phase of each slice.")
 ]
+VeryHigh = Annotated[str, typer.Option(help="Flag a score from here on; limits, separated by commas.")]
+Cardiologist = Annotated[str, typer.Option(help="To whom a very high score is flagged, by name.")]

@@ -51,9 +51,10 @@ def findings_in_words(report: ScoreReport) -> list[str]:
     if total is not None:
         lines.append(calibration_in_words(report.score.calibration))
     if report.very_high_from is not None:
+        to_whom = report.settings.cardiologist or "the cardiologist who answers for this site"
         lines.append(
-            f"VERY HIGH: {report.very_high_from:g} or more. Show it to the cardiologist who answers for this site, and "
-            "record that it was seen (diastole acknowledge)."
+            f"VERY HIGH: {report.very_high_from:g} or more. Show it to {to_whom}, and record that it was seen "
+            "(diastole acknowledge)."
         )
     return lines
 

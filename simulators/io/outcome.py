@@ -14,7 +14,7 @@ import numpy as np
 from gating.errors import SettingsError
 from gating.messages import AcquisitionPlan
 from scoring.io.html import render
-from scoring.io.scored_series import score_series
+from scoring.io.scored_series import Asked, score_series
 from scoring.report import ScoreReport, to_json
 from scoring.score import Score
 from scoring.settings import ScoreSettings
@@ -49,6 +49,7 @@ class Story:
     settings: dict[str, object] | None = None
     ecg: Source | None = None  # the samples; None: a recording's, which are in a file of their own
     enhanced: bool = False  # whether the slices are wanted as one enhanced object too
+    journal: Path | None = None  # of the gate, where one ran in a process of its own
 
 
 def open_out(folder: Path) -> Path:
@@ -116,7 +117,7 @@ def finish(log: ScanLog, story: Story, out: Path, say: Say) -> dict[str, object]
         )
         say("scoring")
         facts = _write_scan_facts(log, gating, story, out)
-        scored = score_series(slices, out / "labels.seg.dcm", facts, ScoreSettings())
+        scored = score_series(slices, out / "labels.seg.dcm", facts, ScoreSettings(), Asked(journal=story.journal))
         (out / "score.json").write_bytes(to_json(scored.report))
         report |= {**_agatston(scored.report, frozen), "score": msgspec.to_builtins(scored.report)}
         page = render(scored.report, scored.outcome, scored.volume, appendix(report, picture))

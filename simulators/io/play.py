@@ -298,6 +298,7 @@ class House:
             notes=self._notes,
             settings={"scenario": msgspec.to_builtins(self._options.scenario)},
             ecg=ecg_of(self._options.scenario) if record is None else None,
+            journal=max(self._options.out.glob("gate-*.journal.jsonl"), default=None),  # the latest is this scan's
         )
 
 

@@ -200,6 +200,14 @@ def test_the_demo_leaves_every_file_it_promises(embedded: Demo) -> None:
     assert "<html" in (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_score_knows_the_true_phase_of_each_slice(embedded: Demo) -> None:
+    """The gate's journal lies beside the slices, so each slice has the phase that it was meant to have and had."""
+    gating = json.loads((embedded.out / "score.json").read_bytes())["quality"]["gating"]
+    assert 48 == len(gating["slices"])
+    assert all(one["true_percent"] is not None for one in gating["slices"])
+    assert 0.0 <= gating["mean_error_percent"] <= gating["worst_error_percent"] < 50.0
+
+
 def test_the_report_holds_every_key_of_the_contract(embedded: Demo) -> None:
     """Score beside truth, exposures planned beside true, held beats, dose, latencies, versions, settings, seed."""
     report = embedded.report

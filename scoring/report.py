@@ -22,6 +22,7 @@ from scoring.score import ScanFacts, Score
 from scoring.settings import ScoreSettings
 from scoring.standing import PercentileSource, Standing
 from scoring.sums import Sum, sum_of_each
+from scoring.uncertainty import Uncertainty, uncertainty_of
 from scoring.volume import Refusal, Volume
 
 STATEMENT = "Research software, no medical device. Not for diagnosis."
@@ -129,6 +130,7 @@ class ScoreReport(Entry, frozen=True):
     category: str | None
     cac_drs: str | None
     margin: Margin | None  # what it would take to change the class
+    uncertainty: Uncertainty | None  # of the total over repeated scans
     very_high_from: float | None  # the highest limit of `very_high_from` that the score reaches
     quality: Quality | None  # of the images; null when no volume could be built
     by_definition: tuple[ByDefinition, ...]  # the same series by the definitions in use, side by side
@@ -185,6 +187,7 @@ def make_report(
         category=None if scored is None else scored.category,
         cac_drs=None if scored is None else scored.cac_drs,
         margin=_margin(scored),
+        uncertainty=None if total is None else uncertainty_of(total.agatston),
         very_high_from=_very_high(total, rules),
         quality=quality,
         by_definition=() if scored is None else _by_definition(scored, volume, labels),

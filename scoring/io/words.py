@@ -5,6 +5,7 @@ from scoring.mass_score import Calibration
 from scoring.quality import Quality, Region
 from scoring.report import ScoreReport
 from scoring.standing import Standing
+from scoring.uncertainty import Uncertainty
 
 Rows = list[tuple[str, str]]
 
@@ -48,6 +49,8 @@ def findings_in_words(report: ScoreReport) -> list[str]:
         lines.append(f"{count}{even}.")
     if report.margin is not None:
         lines.append(margin_in_words(report.margin))
+    if report.uncertainty is not None:
+        lines.append(uncertainty_in_words(report.uncertainty))
     if total is not None:
         lines.append(calibration_in_words(report.score.calibration))
     if report.very_high_from is not None:
@@ -67,6 +70,16 @@ def margin_in_words(margin: Margin) -> str:
     if margin.to_higher is None:
         return f"{less}; there is no higher class."
     return f"{less}, {margin.to_higher:.1f} more class {margin.higher}."
+
+
+def uncertainty_in_words(uncertainty: Uncertainty) -> str:
+    """Say how far a second scan would differ."""
+    published = uncertainty.published_difference_percent
+    patients = "" if published is None else f" Two scans of patients with such a score differ by {published:.0f} %."
+    return (
+        f"One scan leaves open {uncertainty.low:.0f} to {uncertainty.high:.0f} (90 %; {uncertainty.basis}); "
+        f"the chance of another class is {100 * uncertainty.other_class:.0f} %.{patients}"
+    )
 
 
 def calibration_in_words(calibration: Calibration | None) -> str:

@@ -1,4 +1,4 @@
-"""Does the spread that a report names hold? Patients scanned twice, none of whom the model was fitted to; `make bench`."""
+"""Does the spread that a report names hold? Patients scanned twice, none of whom it was fitted to; `make bench`."""
 
 import dataclasses
 

@@ -4,16 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from scoring.runs import Indices, Runs, components, runs_of, touching_pairs
 from scoring.settings import ScoreSettings
 from scoring.volume import Volume
 
-# in the plane only: the slices above and below never take part (README, decision 3)
-NEIGHBOURS = {
-    4: np.array([[[0] * 3] * 3, [[0, 1, 0], [1, 1, 1], [0, 1, 0]], [[0] * 3] * 3], dtype=bool),
-    8: np.array([[[0] * 3] * 3, [[1] * 3] * 3, [[0] * 3] * 3], dtype=bool),
-}
+# in the plane only: the slices above and below never take part (README, decision 3). Slices up, rows down, reach
+NEIGHBOURS = {4: ((0, 1, 0),), 8: ((0, 1, 1),)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,29 +71,42 @@ def find_islands(
     above = volume.hu >= settings.threshold_hu
     if cut is not None:
         above &= ~cut
-    labelled, count = ndimage.label(above, NEIGHBOURS[settings.connectivity])
-    if count == 0:
+    flat = np.flatnonzero(above)
+    runs = runs_of(flat, volume.hu.shape)
+    if not len(runs):
         return ()
-    flat = np.flatnonzero(labelled)
-    label = labelled.ravel()[flat]
+    island = components(len(runs), *touching_pairs(runs, NEIGHBOURS[settings.connectivity]))
+    sizes = np.bincount(island, weights=runs.pixels)
+    counts = sizes * volume.pixel_area_mm2 >= settings.min_area_mm2 - settings.area_slack_mm2
+    counts &= sizes >= settings.min_pixels
     if touching is not None:
-        wanted = np.zeros(count + 1, dtype=np.bool_)
-        wanted[label[touching.ravel()[flat]]] = True
-        flat, label = flat[wanted[label]], label[wanted[label]]
-        if not len(flat):
-            return ()
-    order = np.argsort(label, kind="stable")
-    flat, label = flat[order], label[order]
-    starts = np.flatnonzero(np.diff(label, prepend=0))
-    sizes = np.diff(starts, append=len(flat))
-    peaks = np.maximum.reduceat(volume.hu.ravel()[flat], starts)
-    large = sizes * volume.pixel_area_mm2 >= settings.min_area_mm2 - settings.area_slack_mm2
-    large &= sizes >= settings.min_pixels
+        begins = np.cumsum(runs.pixels) - runs.pixels
+        touched = np.zeros(len(sizes), dtype=np.bool_)
+        touched[island[np.logical_or.reduceat(touching.ravel()[flat], begins)]] = True
+        counts &= touched
+    return _islands(volume, runs, island, counts, settings)
+
+
+def _islands(
+    volume: Volume, runs: Runs, island: Indices, counts: NDArray[np.bool_], settings: ScoreSettings
+) -> tuple[Island, ...]:
+    """Write out the pixels of those islands that count, [run] of an island each."""
+    kept = np.flatnonzero(counts[island])
+    if not len(kept):
+        return ()
+    kept = kept[np.argsort(island[kept], kind="stable")]
+    lengths = runs.pixels[kept]
+    ends = np.cumsum(lengths)
+    flat = np.repeat(runs.starts[kept] - (ends - lengths), lengths) + np.arange(ends[-1])
+    hu = volume.hu.ravel()[flat]
     _, rows, columns = volume.hu.shape
-    islands = []
-    for start, size, peak in zip(starts[large], sizes[large], peaks[large], strict=True):
-        inside = flat[start : start + size]
+    first_run = np.flatnonzero(np.diff(island[kept], prepend=-1))
+    begins = (ends - lengths)[first_run]
+    peaks = np.maximum.reduceat(hu, begins)
+    found = []
+    for begin, end, peak in zip(begins, np.append(begins[1:], len(flat)), peaks, strict=True):
+        inside = flat[begin:end]
         where, in_slice = int(inside[0] // (rows * columns)), inside % (rows * columns)
         weight = weight_of(float(peak), settings)
-        islands.append(Island(where, in_slice // columns, in_slice % columns, float(peak), weight))
-    return tuple(islands)
+        found.append(Island(where, in_slice // columns, in_slice % columns, float(peak), weight))
+    return tuple(found)

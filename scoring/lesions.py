@@ -2,23 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from scoring.islands import Island
+from scoring.runs import Indices, components, runs_of, touching_pairs
 from scoring.settings import ScoreSettings
 from scoring.volume import Volume, uneven_gaps
 
 Vessel = Literal["LM", "LAD", "LCX", "RCA"]
 VESSELS: tuple[Vessel, ...] = get_args(Vessel)  # map value 1 to 4, in this order
 
-# the 13 neighbours that come later in (slice, row, column); the other 13 are the same pairs seen from the far side
-LATER = [step for step in product((0, 1), (-1, 0, 1), (-1, 0, 1)) if step > (0, 0, 0)]
+# 26 neighbours, of which those that come later in (slice, row): slices up, rows down, and one column to either side
+LATER = ((0, 1, 1), (1, -1, 1), (1, 0, 1), (1, 1, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,32 +117,19 @@ def _lesion(volume: Volume, islands: list[Island], vessel: Vessel | None, labels
     return Lesion(vessel, ordered, (sums[0] / pixels, sums[1] / pixels, sums[2] / pixels), on_map / pixels)
 
 
-def _joined(
-    volume: Volume, islands: Sequence[Island], vessels: Sequence[int], settings: ScoreSettings
-) -> NDArray[np.int32]:
+def _joined(volume: Volume, islands: Sequence[Island], vessels: Sequence[int], settings: ScoreSettings) -> Indices:
     """Give each island the number of its group: same vessel and touching, by 26 neighbours."""
-    depth, height, width = volume.hu.shape
-    number = np.zeros((depth, height, width), dtype=np.int32)
-    for index, island in enumerate(islands):
-        number[island.slice, island.rows, island.columns] = index + 1
-    slices = np.concatenate([np.full(island.pixels, island.slice) for island in islands])
-    rows = np.concatenate([island.rows for island in islands])
-    columns = np.concatenate([island.columns for island in islands])
-    own = number[slices, rows, columns]
-    vessel = np.array([0, *vessels])
+    _, height, width = volume.hu.shape
+    flat = [(island.slice * height + island.rows) * width + island.columns for island in islands]
+    owner = np.repeat(np.arange(len(islands)), [island.pixels for island in islands])
+    runs = runs_of(np.concatenate(flat), volume.hu.shape, owner)
+    of_run = owner[np.cumsum(runs.pixels) - 1]
+    order = np.lexsort((runs.first, runs.row, runs.slice))
+    runs, of_run = runs.taken(order), of_run[order]
+    one, other = touching_pairs(runs, LATER)
     gap_after = np.zeros(len(volume.positions_mm), dtype=bool)
     gap_after[list(uneven_gaps(volume.positions_mm, settings))] = True
-    count = len(islands)
-    pairs = []  # a pair (a, b) as one integer, which sorts much faster than two
-    for up, down, right in LATER:
-        s, r, c = slices + up, rows + down, columns + right
-        inside = (s < depth) & (r >= 0) & (r < height) & (c >= 0) & (c < width)
-        if up:
-            inside &= ~gap_after[slices]
-        a, b = own[inside], number[s[inside], r[inside], c[inside]]
-        touching = (b > 0) & (a != b) & (vessel[a] == vessel[b])
-        pairs.append(np.unique((a[touching] - 1).astype(np.int64) * count + (b[touching] - 1)))
-    one, other = np.divmod(np.concatenate(pairs), count)
-    graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(count, count))
-    _, group = connected_components(graph, directed=False)
-    return np.asarray(group, dtype=np.int32)
+    parted = (runs.slice[one] != runs.slice[other]) & gap_after[runs.slice[one]]
+    vessel = np.array(vessels)[of_run]
+    joined = ~parted & (vessel[one] == vessel[other])
+    return components(len(islands), of_run[one[joined]], of_run[other[joined]])

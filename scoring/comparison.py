@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from scoring.agatston import category, shown
 from scoring.islands import find_islands
@@ -47,27 +48,33 @@ def by_definition(
     ----------
     scoring/presets.py.
     """
-    rows = []
+    rows: dict[ScoreSettings, ByDefinition] = {}
     for name in PRESET_NAMES:
         rules = with_rules_of(name, settings)
-        islands = find_islands(volume, rules, labels.cut, touching=None if settings.all_islands else labels.vessels > 0)
-        lesions = find_lesions(volume, islands, labels, rules)
-        names: Sequence[str] = [*VESSELS, *([UNASSIGNED] if settings.all_islands else [])]
-        vessels = sums_of(lesions, names, volume, labels, rules, calibration)
-        total = total_of(vessels)
-        rows.append(
-            ByDefinition(
-                definition=name,
-                rule=_in_words(rules),
-                agatston=total.agatston,
-                shown=shown(total.agatston),
-                category=category(total.agatston),
-                by_vessel={vessel: part.agatston for vessel, part in vessels.items()},
-                volume_mm3=total.volume_mm3,
-                mass_mg=total.mass_mg,
-            )
-        )
-    return tuple(rows)
+        if rules not in rows:  # two definitions may have the same rules
+            rows[rules] = _row(name, volume, labels, rules, calibration)
+    return tuple(replace(rows[with_rules_of(name, settings)], definition=name) for name in PRESET_NAMES)
+
+
+def _row(
+    name: str, volume: Volume, labels: Labels, rules: ScoreSettings, calibration: Calibration | None
+) -> ByDefinition:
+    """Score by one definition."""
+    islands = find_islands(volume, rules, labels.cut, touching=None if rules.all_islands else labels.vessels > 0)
+    lesions = find_lesions(volume, islands, labels, rules)
+    names: Sequence[str] = [*VESSELS, *([UNASSIGNED] if rules.all_islands else [])]
+    vessels = sums_of(lesions, names, volume, labels, rules, calibration)
+    total = total_of(vessels)
+    return ByDefinition(
+        definition=name,
+        rule=_in_words(rules),
+        agatston=total.agatston,
+        shown=shown(total.agatston),
+        category=category(total.agatston),
+        by_vessel={vessel: part.agatston for vessel, part in vessels.items()},
+        volume_mm3=total.volume_mm3,
+        mass_mg=total.mass_mg,
+    )
 
 
 def _in_words(rules: ScoreSettings) -> str:

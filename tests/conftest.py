@@ -15,6 +15,18 @@ hypothesis.settings.register_profile("diastole", deadline=None, derandomize=True
 hypothesis.settings.load_profile("diastole")
 
 ROOT = Path(__file__).resolve().parents[1]
+REAL_TIME = {"processes", "mosquitto", "browser"}  # marks of tests with a clock, a browser or a broker in them
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the tests out between two workers: a file stays together, and what runs in real time stays on one.
+
+    What runs in real time takes longest, so it begins first; the other worker computes beside it.
+    """
+    for item in items:
+        real = any(mark.name in REAL_TIME for mark in item.iter_markers())
+        item.add_marker(pytest.mark.xdist_group("real time" if real else str(item.path.relative_to(ROOT))))
+    items.sort(key=lambda item: all(mark.args != ("real time",) for mark in item.iter_markers("xdist_group")))
 
 
 @pytest.fixture(scope="session")

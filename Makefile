@@ -13,7 +13,7 @@ demo: setup
 # Two workers: one for what runs in real time, one for what computes (tests/conftest.py).
 WORKERS ?= 2
 test: setup-dev lint types contracts
-	$(BIN)/python -m pytest --ignore=tests/benchmarks -n $(WORKERS) --dist loadgroup $(TEST)
+	$(BIN)/python -m pytest --ignore=tests/benchmarks -n $(WORKERS) --dist loadscope $(TEST)
 
 setup: .venv/.demo-ready .venv/.kernels-ready
 setup-dev: .venv/.dev-ready .venv/.kernels-ready

@@ -1,12 +1,15 @@
 """What tests of several rooms share: the plan, a scanner's status, and where recorded ECG lies."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import msgspec
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from gating.messages import AcquisitionPlan, Armed, ScannerStatus, plan_hash
 
@@ -15,18 +18,21 @@ hypothesis.settings.register_profile("diastole", deadline=None, derandomize=True
 hypothesis.settings.load_profile("diastole")
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL_TIME = {"processes", "mosquitto", "browser"}  # marks of tests with a clock, a browser or a broker in them
+REAL_TIME = re.compile(r"pytest\.mark\.(processes|mosquitto|browser)\b")  # of files with a clock, a browser, a broker
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests out between two workers: a file stays together, and what runs in real time stays on one.
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Shares the tests out between workers by file; all files that run in real time stay on one worker."""
 
-    What runs in real time takes longest, so it begins first; the other worker computes beside it.
-    """
-    for item in items:
-        real = any(mark.name in REAL_TIME for mark in item.iter_markers())
-        item.add_marker(pytest.mark.xdist_group("real time" if real else str(item.path.relative_to(ROOT))))
-    items.sort(key=lambda item: all(mark.args != ("real time",) for mark in item.iter_markers("xdist_group")))
+    def _split_scope(self, nodeid: str) -> str:
+        """Name the group of a test."""
+        file = ROOT / nodeid.split("::", 1)[0]
+        return "real time" if REAL_TIME.search(file.read_text(encoding="utf-8")) else file.name
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Take our scheduler: what runs in real time would not stand the same beside itself."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

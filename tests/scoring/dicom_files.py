@@ -63,7 +63,14 @@ def ct_slice(hu: NDArray[np.floating[Any]], z_mm: float, number: int, **attribut
     return dataset
 
 
-def write_map(path: Path, sources: list[pydicom.Dataset], labels: NDArray[np.uint8], *, coded: bool = True) -> Any:
+def write_map(
+    path: Path,
+    sources: list[pydicom.Dataset],
+    labels: NDArray[np.uint8],
+    *,
+    coded: bool = True,
+    cut: NDArray[np.bool_] | None = None,
+) -> Any:
     """Write a vessel map [slice, row, column] of 0 to 4 as a BINARY DICOM SEG, coded or only labelled."""
     import highdicom as hd
     from pydicom.sr.codedict import codes
@@ -80,9 +87,21 @@ def write_map(path: Path, sources: list[pydicom.Dataset], labels: NDArray[np.uin
         )
         for number, vessel in enumerate(VESSELS, 1)
     ]
+    pixels: NDArray[Any] = labels
+    if cut is not None:
+        pixels = np.stack([*(labels == number for number in range(1, len(VESSELS) + 1)), cut], axis=-1)
+        descriptions.append(
+            hd.seg.SegmentDescription(
+                segment_number=len(VESSELS) + 1,
+                segment_label="CUT",
+                segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
+                segmented_property_type=codes.DCM.Background,
+                algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+            )
+        )
     segmentation = hd.seg.Segmentation(
         source_images=sources,
-        pixel_array=labels,
+        pixel_array=pixels,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=descriptions,
         series_instance_uid=generate_uid(),

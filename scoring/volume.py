@@ -61,6 +61,7 @@ class SliceRecord:
     padding: int | None = None  # stored value of pixels outside the reconstructed field
     contrast_agent: str = ""
     simulated: bool = False
+    lossy: bool = False  # it says that it was once compressed with loss
     cardiac: Cardiac = Cardiac()
     mass_factor_patient: float | None = None  # mg/mL/HU
     mass_factors_device: tuple[float, float, float] | None = None  # for small, medium and large patients
@@ -186,6 +187,8 @@ def build_volume(
     thicknesses = sorted({record.thickness_mm for record in ordered if record.thickness_mm is not None})
     if len(thicknesses) > 1:
         notes.append(f"Slice thickness differs inside the series: {', '.join(f'{t:g}' for t in thicknesses)} mm.")
+    if any(record.lossy for record in ordered):
+        notes.append("Compressed with loss before it came here: pixels near a threshold may have moved.")
     first = ordered[0]
     return Volume(
         hu=_rescaled(ordered),

@@ -32,11 +32,12 @@ def callback() -> None:
 
 @app.command(epilog=EXAMPLE)
 def score(
-    folder: options.Folder,
+    source: options.Source,
     labels: options.LabelsFile = None,
     scan: options.ScanFile = None,
     out: options.OutFolder = None,
     json: options.JsonFile = None,
+    series: options.Series = None,
     all_islands: options.AllIslands = False,
     kv_mode: options.KvMode = "120-only",
     connectivity: options.Connectivity = 4,
@@ -59,7 +60,7 @@ def score(
         }
         chosen |= {"very_high_from": _limits(very_high), "cardiologist": cardiologist}
         settings = _settings(chosen, preset)
-        scored = score_series(folder, labels, scan, settings, _asked(person, percentiles, calibration, journal))
+        scored = score_series(source, labels, scan, settings, _asked(person, percentiles, calibration, journal, series))
         report = scored.report
         if out is not None:
             _write(out / "score.json", to_json(report))
@@ -99,7 +100,9 @@ def _limits(text: str) -> tuple[float, ...]:
     return limits
 
 
-def _asked(person: Path | None, percentiles: str, calibration: Path | None, journal: Path | None) -> Asked:
+def _asked(
+    person: Path | None, percentiles: str, calibration: Path | None, journal: Path | None, series: int | None
+) -> Asked:
     """Read what the user adds to the images."""
     told = CalibrationTold() if calibration is None else read_calibration(calibration)
     return Asked(
@@ -108,6 +111,7 @@ def _asked(person: Path | None, percentiles: str, calibration: Path | None, jour
         phantom=told.phantom,
         size=told.size,
         journal=journal,
+        series=series,
     )
 
 

@@ -4,23 +4,34 @@ import math
 
 from pydicom.dataset import Dataset
 
+from scoring.io.dicom_file import number, text
 from scoring.volume import Cardiac
+
+NO_CONTRAST = {"", "NO", "NONE", "NO CONTRAST"}
 
 
 def cardiac_of(dataset: Dataset) -> Cardiac:
     """Read the beat of an image: DICOM PS3.3 C.7.6.18 and the attributes that scanners write into plain CT images."""
-    acquisition = _number(dataset, "AcquisitionNumber")
+    acquisition = number(dataset, "AcquisitionNumber")
     return Cardiac(
-        trigger_time_ms=_number(dataset, "TriggerTime"),
-        rr_interval_ms=_number(dataset, "NominalInterval"),
-        phase_percent=_number(dataset, "NominalPercentageOfCardiacPhase"),
+        trigger_time_ms=number(dataset, "TriggerTime"),
+        rr_interval_ms=number(dataset, "NominalInterval"),
+        phase_percent=number(dataset, "NominalPercentageOfCardiacPhase"),
         acquisition=None if acquisition is None else int(acquisition),
     )
 
 
+def contrast_of(dataset: Dataset) -> str:
+    """Name the contrast agent, in plain and in enhanced images; empty when there is none."""
+    told = text(dataset, "ContrastBolusAgent").strip()
+    for item in dataset.get("ContrastBolusAgentSequence") or ():
+        told = told or text(item, "CodeMeaning").strip() or "an agent without a name"
+    return "" if told.upper() in NO_CONTRAST else told
+
+
 def mass_factor_patient(dataset: Dataset) -> float | None:
     """Read (0018,9351), mg/mL/HU."""
-    factor = _number(dataset, "CalciumScoringMassFactorPatient")
+    factor = number(dataset, "CalciumScoringMassFactorPatient")
     return factor if factor is not None and factor > 0 else None
 
 
@@ -33,12 +44,3 @@ def mass_factors_device(dataset: Dataset) -> tuple[float, float, float] | None:
         return None
     three = (small, medium, large)
     return three if all(math.isfinite(value) and value > 0 for value in three) else None
-
-
-def _number(dataset: Dataset, name: str) -> float | None:
-    """Finite number of an attribute; None when it is absent, empty or no number."""
-    try:
-        number = float(dataset.get(name))
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None

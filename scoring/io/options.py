@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the slices of one axial CT series.")]
+Source = Annotated[Path, typer.Argument(metavar="PATH", help="Folder, zip or file with one axial CT series.")]
+Series = Annotated[int | None, typer.Option(metavar="N", help="Which one, where there are several series.")]
 LabelsFile = Annotated[Path | None, typer.Option(help="Vessel map: a BINARY DICOM SEG of LM, LAD, LCX, RCA.")]
 ScanFile = Annotated[Path | None, typer.Option(help="scan.json, what the acquisition says of itself.")]
 OutFolder = Annotated[Path | None, typer.Option(help="Write score.json and report.html into this folder.")]

@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from scoring.gating_quality import gating_of
-from scoring.io.dicom_in import read_labels, read_series
+from scoring.io.dicom_in import read_series
 from scoring.io.errors import SeriesError
 from scoring.io.journal_in import read_beats
+from scoring.io.labels_in import read_labels
 from scoring.io.published import read_published
 from scoring.lesions import Labels
 from scoring.mass_score import Calibration, PhantomReading, SizeClass, calibration_of
@@ -31,6 +32,7 @@ class Asked:
     phantom: PhantomReading | None = None  # calibrates the mass
     size: SizeClass | None = None  # of the patient, for the scanner's factors of the mass
     journal: Path | None = None  # of the gate, for the true phases
+    series: int | None = None  # which one, where there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def score_series(
     """
     scan = None if scan_path is None else read_scan(scan_path)
     more = asked or Asked()
-    read = read_series(source, settings, missing_allowed=scan is not None and not scan.whole)
+    missing_allowed = scan is not None and not scan.whole
+    read = read_series(source, settings, missing_allowed=missing_allowed, series=more.series)
     if isinstance(read, Refusal):
         return ScoredSeries(
             make_report(read, None, None, scan, settings, version=version("diastole")), read, None, None

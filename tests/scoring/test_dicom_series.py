@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scoring.io.dicom_in import read_labels, read_series
+from scoring.io.dicom_in import read_series
 from scoring.io.errors import SeriesError
+from scoring.io.labels_in import read_labels
 from scoring.lesions import VESSELS
 from scoring.score import Score, score_volume
 from scoring.volume import Refusal, Volume
@@ -200,7 +201,7 @@ def test_an_impossible_slice_is_named(spoiled: Path, attributes: dict[str, Any])
 
 def test_a_folder_without_slices_is_an_error(tmp_path: Path) -> None:
     """Missing, empty, and holding something else only: each says what to give."""
-    with pytest.raises(SeriesError, match="is not a folder"):
+    with pytest.raises(SeriesError, match="is not there"):
         read_series(tmp_path / "nowhere")
     with pytest.raises(SeriesError, match="no CT image"):
         read_series(tmp_path)

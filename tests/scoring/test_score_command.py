@@ -135,7 +135,7 @@ def test_a_refused_series_is_exit_code_one_with_its_reasons(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "is not a folder"),
+        (["nowhere"], "is not there"),
         (["."], "holds no CT image"),
         (["slices", "--labels", "nothing.dcm"], "is not there"),
         (["slices", "--scan", "nothing.json"], "cannot be read"),

@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
-from scoring.io.dicom_in import read_labels, read_series
+from scoring.io.dicom_in import read_series
+from scoring.io.labels_in import read_labels
 from scoring.volume import Volume
 from simulators.anatomy import make_patient
 from simulators.exposure import Shot

@@ -1,4 +1,4 @@
-"""Who may connect, and how much each address has used. Deny by default: what no peer of the settings allows is refused."""
+"""Who may connect, and how much each address has used: what no peer of the settings allows is refused."""
 
 import hashlib
 import ipaddress
@@ -79,9 +79,7 @@ class Admission:
             self.connections -= 1
             self.used[address].connections -= 1
 
-    def judge(
-        self, address: str, called: str, calling: str, certificate: bytes, now_s: float
-    ) -> PeerSettings | Denial:
+    def judge(self, address: str, called: str, calling: str, certificate: bytes, now_s: float) -> PeerSettings | Denial:
         """Find the peer that a request comes from, or say why it is rejected."""
         limits = self.settings.limits
         with self._lock:
@@ -130,7 +128,7 @@ class Admission:
 
     def _at(self, address: str) -> list[PeerSettings]:
         """Peers whose network holds an address; an IPv4 address inside IPv6 is that IPv4 address."""
-        here = ipaddress.ip_address(address.split("%")[0])
+        here = ipaddress.ip_address(address.partition("%")[0])
         mapped = getattr(here, "ipv4_mapped", None)
         return [peer for peer in self.settings.peers if (mapped or here) in ipaddress.ip_network(peer.network)]
 
@@ -139,9 +137,7 @@ class Admission:
         usage = self.used.get(address)
         if usage is None:
             idle = [
-                name
-                for name, one in self.used.items()
-                if one.connections == 0 and now_s - one.hour_began_s > HOUR_S
+                name for name, one in self.used.items() if one.connections == 0 and now_s - one.hour_began_s > HOUR_S
             ]
             for name in idle if len(self.used) >= MOST_ADDRESSES else ():
                 del self.used[name]

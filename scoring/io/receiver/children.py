@@ -28,7 +28,7 @@ class Child:
     def __init__(self, module: str, argument: str) -> None:
         path = os.pathsep.join([str(TREE), *filter(None, [os.environ.get("PYTHONPATH")])])
         threads = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL", "NUMEXPR")}  # their memory counts
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -96,7 +96,7 @@ class Examiners:
         slow = time.monotonic() - began >= self._settings.wall_s
         try:
             if answer is not None:
-                return msgspec.json.decode(answer, type=Examined | Rejected)  # type: ignore[arg-type, no-any-return]
+                return msgspec.json.decode(answer, type=Examined | Rejected)
         except msgspec.MsgspecError:
             child.end()
             answer = None

@@ -58,7 +58,9 @@ def dataset_offset(data: bytes) -> int:
     return HEAD_BYTES + int.from_bytes(data[140:144], "little")
 
 
-def examine(data: bytes, syntax: str, sop_class: str, instance_uid: str, limits: ExamineSettings) -> Examined | Rejected:
+def examine(
+    data: bytes, syntax: str, sop_class: str, instance_uid: str, limits: ExamineSettings
+) -> Examined | Rejected:
     """Read a data set and judge whether it is what its request announced, and fit to be scored.
 
     Parameters

@@ -1,7 +1,7 @@
 """What stands between a peer's bytes and pynetdicom: nothing is read because a peer says how long it is.
 
-pynetdicom reads a PDU of any declared length, before any association and with one thread for each connection, and puts
-what it decodes into queues without a bound (hazards.md D5). So the first PDU of a connection is read here, with a cap and
+pynetdicom reads a PDU of any declared length, before any association, and puts what it decodes into queues without a
+bound (hazards.md D5). So the first PDU of a connection is read here, with a cap and
 a deadline, and judged before pynetdicom hears of the connection; after that its socket and its DIMSE provider are the
 two classes below, which know the negotiated maximum.
 """
@@ -123,7 +123,7 @@ def read_request(sock: socket.socket, deadline_s: float) -> bytes:
 
 
 def titles(request: bytes) -> tuple[str, str]:
-    """Called and calling AE title of a request."""
+    """Take the called and the calling AE title out of a request."""
     called, calling = request[TITLES][:16], request[TITLES][16:]
     return called.decode("latin-1").strip(), calling.decode("latin-1").strip()
 
@@ -229,7 +229,7 @@ class GuardedDimse(DIMSEServiceProvider):
     def _take(self, primitive: P_DATA) -> None:
         """Count, then let pynetdicom decode, then accept a request or refuse it."""
         for context_id, data in primitive.presentation_data_value_list:
-            if len(data) < 1 or context_id not in self.assoc._accepted_cx:  # noqa: SLF001 - there is no other way
+            if len(data) < 1 or context_id not in self.assoc._accepted_cx:
                 raise Refused("protocol")
             self._count(data[0] & 1 == 1, len(data) - 1)
         if self.message is None:
@@ -238,12 +238,12 @@ class GuardedDimse(DIMSEServiceProvider):
             return
         if not isinstance(self.message, C_STORE_RQ | C_ECHO_RQ) or not self.msg_queue.empty():
             raise Refused("protocol")
-        context_id = self.message.context_id
+        number = int(self.message.context_id or 0)
         request: Any = self.message.message_to_primitive()
         self.message = None
         self._object = self._command = 0
         try:
-            self.msg_queue.put_nowait((context_id, request))
+            self.msg_queue.put_nowait((number, request))
         except queue.Full as error:
             raise Refused("protocol") from error
 

@@ -28,7 +28,9 @@ class Jail:
             self.root = root.resolve(strict=True)
             self._handle = os.open(self.root, FOLDER)
         except OSError as error:
-            raise ReceiverError(f"The store {root} cannot be used ({error.strerror}); give a folder of ours.") from error
+            raise ReceiverError(
+                f"The store {root} cannot be used ({error.strerror}); give a folder of ours."
+            ) from error
         self._numbers = itertools.count()
 
     def close(self) -> None:
@@ -52,7 +54,7 @@ class Jail:
         try:
             for name in names:
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(_checked(name), 0o700, dir_fd=handle)  # noqa: PTH102 - pathlib knows no dir_fd
+                    os.mkdir(_checked(name), 0o700, dir_fd=handle)
                 try:
                     below = os.open(name, FOLDER, dir_fd=handle)
                 except OSError as error:
@@ -72,7 +74,7 @@ class Jail:
                 for part in parts:
                     _write_all(handle, memoryview(part))
             except BaseException:
-                os.unlink(names[-1], dir_fd=folder)  # noqa: PTH108
+                os.unlink(names[-1], dir_fd=folder)
                 raise
             finally:
                 os.close(handle)
@@ -93,16 +95,16 @@ class Jail:
                 os.close(handle)
             os.link(source[-1], _checked(target[-1]), src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
             os.fsync(new)
-            os.unlink(source[-1], dir_fd=old)  # noqa: PTH108
+            os.unlink(source[-1], dir_fd=old)
 
     def replace(self, *names: str, data: bytes) -> None:
         """Write a small file of state whole, over the one before it; a link of that name is replaced, not followed."""
         passing = f"passing-{next(self._numbers)}.json"
         with self.folder("incoming") as old, self.folder(*names[:-1]) as new:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(passing, dir_fd=old)  # noqa: PTH108
+                os.unlink(passing, dir_fd=old)
             self.write("incoming", passing, parts=(data,))
-            os.rename(passing, _checked(names[-1]), src_dir_fd=old, dst_dir_fd=new)  # noqa: PTH104
+            os.rename(passing, _checked(names[-1]), src_dir_fd=old, dst_dir_fd=new)
 
     def append(self, *names: str, line: bytes) -> None:
         """Add one line to a file of state."""
@@ -139,7 +141,7 @@ class Jail:
     def remove(self, *names: str) -> None:
         """Take a file away; a missing one is no error."""
         with self.folder(*names[:-1]) as folder, contextlib.suppress(FileNotFoundError):
-            os.unlink(_checked(names[-1]), dir_fd=folder)  # noqa: PTH108
+            os.unlink(_checked(names[-1]), dir_fd=folder)
 
     def names(self, *names: str) -> list[str]:
         """List what lies in a folder and bears a name of ours."""
@@ -159,7 +161,7 @@ class Jail:
         return told.f_bavail * told.f_frsize
 
     def strangers_may_write(self) -> bool:
-        """True when the root belongs to somebody else or to many: then its names are not ours alone."""
+        """Tell whether the root belongs to somebody else, or many may write: then its names are not ours alone."""
         told = os.fstat(self._handle)
         return told.st_uid != os.getuid() or bool(told.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 

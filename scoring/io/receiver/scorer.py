@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from scoring.io.errors import SeriesError
 from scoring.io.evidence import read_evidence
 from scoring.io.receiver.limits import allow_cpu, confine
 from scoring.io.receiver.proposals import propose_labels
@@ -12,7 +13,6 @@ from scoring.io.receiver.records import Draft, DraftJob
 from scoring.io.receiver.settings import DraftSettings
 from scoring.io.results.bundle import make_results
 from scoring.io.revisions import digest_of, next_number, revisions, write_revision
-from scoring.io.errors import SeriesError
 from scoring.io.scored_series import ScoredSeries, score_again, score_series
 from scoring.report import Review
 from scoring.score import Score

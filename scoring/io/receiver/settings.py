@@ -1,6 +1,7 @@
-"""Frozen settings of the receiver, from the `[scoring.receiver]` section of a site file; unknown keys are refused by name.
+"""Frozen settings of the receiver, from the `[scoring.receiver]` section of a site file.
 
-Every default is a number with its reason beside it. Nobody may store anything until the site names a peer.
+Unknown keys are refused by name. Every default is a number with its reason beside it. Nobody may store anything until
+the site names a peer.
 """
 
 import ipaddress
@@ -17,7 +18,9 @@ from scoring.settings import ScoreSettings
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
-AeTitle = Annotated[str, Meta(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]  # PS3.5 AE: no backslash, no control
+AeTitle = Annotated[
+    str, Meta(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")
+]  # PS3.5 AE: no backslash, no control
 Fingerprint = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 

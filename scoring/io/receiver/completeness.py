@@ -10,6 +10,8 @@ from scoring.io.receiver.records import Examined
 from scoring.settings import ScoreSettings
 from scoring.volume import uneven_gaps
 
+MOST_GAPS_TOLD = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
@@ -72,14 +74,15 @@ def _by_place(images: Sequence[Examined], settings: ScoreSettings) -> list[str]:
     places = positions[np.concatenate([[True], np.diff(positions) > settings.same_position_mm])]
     if len(places) < 2:
         return ["there is one slice only, so that nobody knows where the next one lies"]
-    increment = float(np.median(np.diff(places)))
+    gaps = np.diff(places)
+    step = float(gaps.min())  # of what has come the smallest, for most of a series may be missing
     missing = []
-    for index in uneven_gaps(places, settings):
-        low, high = float(places[index]), float(places[index + 1])
-        count = max(1, round((high - low) / increment) - 1) if high - low > increment else 0
-        what = f"{count} slice(s)" if count else "a slice in another step"
-        missing.append(f"{what} between {low:g} and {high:g} mm")
+    if uneven_gaps(places, settings):
+        wide = [(index, round(float(gap) / step) - 1) for index, gap in enumerate(gaps) if gap > 1.5 * step]
+        missing = [f"{count} slice(s) between {places[i]:g} and {places[i + 1]:g} mm" for i, count in wide]
+        missing = missing or [f"the slices lie in steps of {step:g} to {gaps.max():g} mm"]
     thickness = images[0].thickness_mm
-    if not missing and thickness is not None and increment > settings.max_increment_over_thickness * thickness:
-        missing.append(f"slices of {thickness:g} mm lie {increment:g} mm apart: every second one, or more, is missing")
-    return missing[:20]
+    if not missing and thickness is not None and step > settings.max_increment_over_thickness * thickness:
+        missing = [f"slices of {thickness:g} mm lie {step:g} mm apart: every second one, or more, is missing"]
+    more = [f"and {len(missing) - MOST_GAPS_TOLD} gaps more"] if len(missing) > MOST_GAPS_TOLD else []
+    return missing[:MOST_GAPS_TOLD] + more

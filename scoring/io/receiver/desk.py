@@ -186,14 +186,15 @@ class Desk:
             series=key[:16],
             state=state,
             images=complete.images,
-            missing=complete.missing,
+            missing=() if state == "receiving" else complete.missing,  # the order of arrival is no gap
             reasons=reasons,
             refused_objects=len(series.marks),
             result=None if revision is None else f"results/{key}/{revision}",
             changed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         if told is None or msgspec.structs.replace(told, changed_at="") != msgspec.structs.replace(now, changed_at=""):
-            self._tell("state", series=key[:16], state=state, images=complete.images, missing=complete.missing)
+            if told is None or told.state != state:
+                self._tell("state", series=key[:16], state=state, images=complete.images, missing=now.missing)
             told = now
         self.told[key] = told
         while len(self.told) > MOST_SERIES_TOLD:

@@ -240,6 +240,8 @@ class GuardedDimse(DIMSEServiceProvider):
             raise Refused("protocol")
         number = int(self.message.context_id or 0)
         request: Any = self.message.message_to_primitive()
+        if not request.is_valid_request:  # pynetdicom would ignore it, and its sender would wait
+            raise Refused("protocol")
         self.message = None
         self._object = self._command = 0
         try:

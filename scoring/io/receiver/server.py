@@ -181,6 +181,7 @@ class ReceiverServer(ThreadedAssociationServer):
         dimse = event.assoc.dimse
         if isinstance(dimse, GuardedDimse):
             dimse.release(count)
+        event.assoc.dul._idle_timer.restart()  # noqa: SLF001 - an examination is no silence of the peer
         answer = Dataset()
         answer.Status = 0x0000
         if isinstance(outcome, Rejected):
@@ -190,7 +191,7 @@ class ReceiverServer(ThreadedAssociationServer):
             answer.ErrorComment = outcome.text[:64]
             self.tell("object rejected", reason=outcome.reason, peer=peer, text=outcome.text)
         else:
-            self.tell("object", reason="again" if outcome.again else "stored", peer=peer, series=outcome.series[:16])
+            self.tell.count("object", "again" if outcome.again else "stored")
         return answer
 
     def end(self) -> None:

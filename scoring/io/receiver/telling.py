@@ -22,6 +22,11 @@ class Teller:
         self._second, self._lines, self._left_out = 0, 0, 0
         self.counts: Counter[str] = Counter()
 
+    def count(self, event: str, reason: str) -> None:
+        """Count what is too frequent for a line each."""
+        with self._lock:
+            self.counts[f"{event}: {reason}"] += 1
+
     def __call__(self, event: str, **fields: Any) -> None:
         """Say that something happened; its event, and its reason where it has one, is counted."""
         with self._lock:

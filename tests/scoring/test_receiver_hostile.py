@@ -1,0 +1,302 @@
+"""Hostile peers against a real receiver: refused by type, bounded, nothing outside the store, the good one served."""
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from tests.scoring.receiving import DEFLATED, Line, Node, associate_request, encoded, send, store_command
+
+MIB = 2**20
+HUGE = 600 * MIB
+MOST_EXTRA_KIB = 8 * 1024
+ABORTED, ACCEPTED = 7, 2
+LIMITS = """
+[scoring.receiver.limits]
+associate_s = 2.0
+pdu_s = 2.0
+object_mib = 16
+associations = 40
+[scoring.receiver.draft]
+quiet_s = 0.4
+"""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One receiver for this file: what a test does to it, the next one would notice."""
+    node = Node(tmp_path_factory.mktemp("hostile"), more=LIMITS)
+    yield node
+    assert 0 == node.stop()
+    outside = {path.name for path in node.store.parent.iterdir()}
+    assert {"site.toml", "store", "log.jsonl"} == outside
+    allowed = ("series/", "results/", "quarantine/", "incoming/", "status.json", "lock")
+    assert [] == [name for name in node.files() if not name.startswith(allowed)]
+
+
+@pytest.fixture(scope="module")
+def slices(ct_slice: Callable[..., Any]) -> Callable[..., list[pydicom.Dataset]]:
+    """Make a small series of its own."""
+
+    def make(count: int = 4, **attributes: Any) -> list[pydicom.Dataset]:
+        own = {name: generate_uid() for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")}
+        hu = np.full((32, 32), 40.0)
+        return [
+            ct_slice(hu, 3.0 * index, index + 1, **{**own, "SOPInstanceUID": generate_uid(), **attributes})
+            for index in range(count)
+        ]
+
+    return make
+
+
+def peak_kib(node: Node, act: Callable[[], object]) -> int:
+    """Memory that an act adds to the receiver's process at its peak."""
+    Path(f"/proc/{node.process.pid}/clear_refs").write_text("5")  # the peak begins anew
+    before = node.memory_kib()
+    act()
+    return node.memory_kib("VmHWM") - before
+
+
+def pour(line: Line, head: bytes, count: int) -> int:
+    """Send a head and so many bytes after it, until the receiver cuts the line; how many it took."""
+    sent, block = 0, bytes(MIB)
+    with contextlib.suppress(OSError):
+        line.socket.settimeout(5.0)
+        line.socket.sendall(head)
+        while sent < count:
+            sent += line.socket.send(block)
+    return sent
+
+
+@pytest.mark.parametrize("kind", [1, 4, 2, 0xEE])
+def test_a_pdu_of_600_mib_before_any_association_costs_no_memory(node: Node, kind: int) -> None:
+    """Declared and streamed as any type of PDU: refused by its header."""
+
+    def attack() -> None:
+        with Line(node.port) as line:
+            assert HUGE > pour(line, struct.pack(">BxL", kind, HUGE), HUGE)
+
+    assert MOST_EXTRA_KIB >= peak_kib(node, attack)
+
+
+@pytest.mark.parametrize("kind", [1, 4, 5])
+def test_a_pdu_of_600_mib_inside_an_association_costs_no_memory(node: Node, kind: int) -> None:
+    """The negotiated maximum holds: an A-ABORT or a cut line is the answer."""
+
+    def attack() -> None:
+        with Line(node.port) as line:
+            assert ACCEPTED == line.associate()[0]
+            assert HUGE > pour(line, struct.pack(">BxL", kind, HUGE), HUGE)
+
+    assert MOST_EXTRA_KIB >= peak_kib(node, attack)
+
+
+def test_an_object_without_end_stops_at_its_limit(node: Node) -> None:
+    """Fragments that never end: no more than one object's limit is kept, and it is given back."""
+    with Line(node.port) as line:
+        line.associate()
+        line.fragment(3, store_command("1.2.3"))
+        sent = 0
+        with contextlib.suppress(OSError):
+            while sent < 200 * MIB:
+                line.fragment(0, bytes(100_000))
+                sent += 100_000
+    assert 40 * MIB > sent
+    node.wait(lambda: "connection ended: object-too-large" in node.status()["counts"], "told")
+
+
+@pytest.mark.parametrize("nested", [17, 199, 5000])
+def test_nested_sequences_are_refused(node: Node, slices: Callable[..., Any], nested: int) -> None:
+    """Depth 17 is one too many, 5000 is no danger: a typed refusal each."""
+    one = slices(1)[0]
+    deep = b""
+    for _ in range(nested):
+        item = struct.pack("<HHL", 0xFFFE, 0xE000, len(deep)) + deep
+        deep = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, len(item)) + item
+    with Line(node.port) as line:
+        line.associate()
+        assert 0xC001 == line.store(one.SOPInstanceUID, deep + encoded(one))
+
+
+@pytest.mark.parametrize("nested", [40, 5000])
+def test_sequences_of_undefined_length_are_refused(node: Node, slices: Callable[..., Any], nested: int) -> None:
+    """The same with delimiters, which pydicom reads by recursion at once."""
+    one = slices(1)[0]
+    head = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+        "<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
+    tail = struct.pack("<HHL", 0xFFFE, 0xE00D, 0) + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+    with Line(node.port) as line:
+        line.associate()
+        assert 0xC001 == line.store(one.SOPInstanceUID, head * nested + tail * nested + encoded(one))
+
+
+def test_a_deflated_bomb_is_refused(node: Node, slices: Callable[..., Any]) -> None:
+    """Less than 2 MiB that inflate to 400 MiB: refused before they are inflated."""
+    one = slices(1)[0]
+    machine = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    bomb = machine.compress(encoded(one) + struct.pack("<HH2sHL", 0x7FE1, 0x1001, b"OB", 0, 400 * MIB))
+    bomb += b"".join(machine.compress(bytes(MIB)) for _ in range(400)) + machine.flush()
+    assert 2 * MIB > len(bomb)
+    with Line(node.port) as line:
+        line.associate(syntax=DEFLATED)
+        assert 0xC002 == line.store(one.SOPInstanceUID, bomb)
+
+
+@pytest.mark.parametrize(
+    "lie", [{"Rows": 65535, "Columns": 65535}, {"NumberOfFrames": 2_000_000}, {"Rows": 33}, {"Rows": 0}]
+)
+def test_sizes_that_lie_are_refused(node: Node, slices: Callable[..., Any], lie: dict[str, int]) -> None:
+    """Rows x Columns x frames are held against the pixel data before anything is decoded."""
+    assert [0xC003] == send(node.port, slices(1, **lie))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.99])
+def test_truncated_objects_are_refused(node: Node, slices: Callable[..., Any], share: float) -> None:
+    """Cut off anywhere: a typed refusal."""
+    one = slices(1)[0]
+    data = encoded(one)
+    with Line(node.port) as line:
+        line.associate()
+        status = line.store(one.SOPInstanceUID, data[: int(share * len(data))])
+        assert status in {0xC000, 0xC003, 0xA900}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../x",
+        "/etc/x",
+        "1.2/../../3",
+        "..",
+        ".",
+        "1.2.3\0/x",
+        "x" * 65_000,
+        "1" * 65,
+        "1..2",
+        "",
+        "a.b",
+        "1.2.\u00e9",
+    ],
+    ids=lambda name: repr(name[:12]),
+)
+def test_hostile_identifiers_lead_nowhere(node: Node, slices: Callable[..., Any], name: str) -> None:
+    """In the request, the data set, or both: refused with a status or a cut line, and nothing is written outside."""
+    one = slices(1)[0]
+    data = encoded(one).replace(one.SOPInstanceUID.encode(), name.encode("utf-8")[: len(one.SOPInstanceUID)])
+    for sent in (data, encoded(one)):
+        with Line(node.port) as line:
+            line.associate()
+            assert line.store(name.encode("utf-8"), sent) in {0xA900, 0xC000, None}
+    for attribute in ("SeriesInstanceUID", "StudyInstanceUID"):
+        hostile = slices(1)[0]
+        hostile[attribute]._value = name[:1000]  # noqa: SLF001 - pydicom itself would refuse to set it
+        assert send(node.port, [hostile])[0] in {0xA900, 0xC000}
+
+
+FRAGMENTS: dict[str, Callable[[Line], None]] = {
+    "empty fragment": lambda line: line.socket.sendall(struct.pack(">BxLLB", 4, 5, 1, 1)),
+    "fragment that declares more": lambda line: line.socket.sendall(struct.pack(">BxLLBB", 4, 6, 99999, 1, 3)),
+    "unknown context": lambda line: line.fragment(3, store_command("1.2.3"), context=77),
+    "data before a command": lambda line: line.fragment(2, b"\0" * 100),
+    "command of rubbish": lambda line: line.fragment(3, b"\xff" * 400),
+    "command without end": lambda line: [line.fragment(1, b"\0" * 10_000) for _ in range(20)] and None,
+    "find request": lambda line: (
+        (
+            line.fragment(3, store_command("1.2.3").replace(b"\0\x01\x02\0\0\0\x01\0", b"\0\x01\x02\0\0\0\x20\0")),
+            line.fragment(2, b"\0" * 9),
+        )
+        and None
+    ),
+    "two requests at once": lambda line: (
+        [part for _ in range(3) for part in (line.fragment(3, store_command("1.2.3")), line.fragment(2, b"\0" * 9))]
+        and None
+    ),
+    "second associate request": lambda line: line.socket.sendall(associate_request("SCANNER", "DIASTOLE")),
+}
+
+
+@pytest.mark.parametrize("what", FRAGMENTS)
+def test_a_peer_that_breaks_the_protocol_loses_its_association(node: Node, what: str) -> None:
+    """Whatever it is: an A-ABORT or a cut line, soon."""
+    with Line(node.port) as line:
+        assert ACCEPTED == line.associate()[0]
+        with contextlib.suppress(OSError):
+            FRAGMENTS[what](line)
+        line.socket.settimeout(20.0)
+        answers = []
+        while answer := line.pdu():
+            answers.append(answer[0])
+            if answer[0] == ABORTED:
+                break
+        assert len(answers) <= 3
+
+
+def test_a_slow_peer_is_cut_off(node: Node) -> None:
+    """A byte now and then keeps no connection: the whole request has a deadline."""
+    began = time.monotonic()
+    with Line(node.port) as line, contextlib.suppress(OSError):
+        for byte in associate_request("SCANNER", "DIASTOLE"):
+            line.socket.sendall(bytes([byte]))
+            time.sleep(0.1)
+    assert 10.0 > time.monotonic() - began
+    node.wait(lambda: "connection ended: too-slow" in node.status()["counts"], "told")
+
+
+def hostile(port: int, source: str, index: int, data: bytes, until: threading.Event) -> None:
+    """Attack without end, each peer in its own way."""
+    ways: list[Callable[[Line], object]] = [
+        lambda line: pour(line, struct.pack(">BxL", 1, HUGE), 8 * MIB),
+        lambda line: until.wait(1.0),
+        lambda line: line.socket.sendall(os.urandom(4096)),
+        lambda line: (line.associate(), pour(line, struct.pack(">BxL", 4, HUGE), 8 * MIB)),
+        lambda line: (line.associate(), line.store(generate_uid(), os.urandom(50_000))),
+        lambda line: (line.associate(), line.store("../../x", data)),
+        lambda line: (line.associate(calling="STRANGER"), until.wait(0.2)),
+        lambda line: (line.associate(), line.fragment(0, b"\0" * 10_000), until.wait(1.0)),
+    ]
+    while not until.is_set():
+        with contextlib.suppress(OSError), Line(port, source) as line:
+            ways[index % len(ways)](line)
+        until.wait(0.05)
+
+
+def test_among_19_hostile_peers_the_good_one_is_served(node: Node, slices: Callable[..., Any]) -> None:
+    """Twenty peers at once, each from an address of its own: the good one's series is stored and scored."""
+    until = threading.Event()
+    data = encoded(slices(1)[0])
+    peers = [
+        threading.Thread(target=hostile, args=(node.port, f"127.0.0.{number + 10}", number, data, until), daemon=True)
+        for number in range(19)
+    ]
+    for peer in peers:
+        peer.start()
+    try:
+        time.sleep(0.5)
+        sent = slices(12, ImagesInAcquisition=12)
+        assert [0] * 12 == send(node.port, sent, source="127.0.0.200")
+        assert 12 == node.wait_state(sent, "scored", "no-total")["images"]
+    finally:
+        until.set()
+        for peer in peers:
+            peer.join(20.0)
+
+
+def test_after_all_that_it_still_listens(node: Node, slices: Callable[..., Any]) -> None:
+    """The last test of the file: the same process, a good series, all connections given back."""
+    sent = slices(4)
+    assert [0] * 4 == send(node.port, sent)
+    node.wait_state(sent, "scored", "no-total")
+    with socket.create_connection(("127.0.0.1", node.port)):
+        assert node.process.poll() is None

@@ -38,14 +38,20 @@ class Node:
     def start(self) -> None:
         """Start the process and wait until it is ready."""
         command = [sys.executable, "-m", "diastole", "receive", "--site", str(self.site), "--store", str(self.store)]
+        before = len(self.ready())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        self.wait(lambda: any(one.get("event") == "ready" for one in self.lines()), "ready")
-        self.port = int([one for one in self.lines() if one.get("event") == "ready"][-1]["port"])
+        self.wait(lambda: len(self.ready()) > before, "ready")
+        self.port = int(self.ready()[-1]["port"])
+
+    def ready(self) -> list[dict[str, Any]]:
+        """Log lines that say it is ready: one for each start."""
+        return [one for one in self.lines() if one.get("event") == "ready"]
 
     def lines(self) -> list[dict[str, Any]]:
         """Log lines so far; a line that is no JSON fails the test that asks."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+        text = self.log.read_text() if self.log.exists() else ""
+        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
     def status(self) -> dict[str, Any]:
         """Content of `status.json`."""
@@ -105,11 +111,11 @@ class Line:
         return self.pdu()
 
     def pdu(self) -> bytes:
-        """Receive one PDU; empty when there is none any more."""
+        """Receive one PDU; empty when the line was cut. Silence is a `TimeoutError`."""
         try:
             head = self._exactly(6)
             return head + self._exactly(struct.unpack(">BxL", head)[1]) if head else b""
-        except OSError:
+        except ConnectionError:
             return b""
 
     def store(self, instance: str | bytes, data: bytes, sop_class: str = CT, piece: int = 60_000) -> int | None:
@@ -126,10 +132,11 @@ class Line:
         where = answer.index(struct.pack("<HHL", 0x0000, 0x0900, 2)) + 8
         return int(struct.unpack("<H", answer[where : where + 2])[0])
 
-    def fragment(self, control: int, data: bytes, context: int = 1) -> None:
-        """Send one P-DATA-TF with one fragment."""
-        body = struct.pack(">LBB", len(data) + 2, context, control) + data
-        self.socket.sendall(struct.pack(">BxL", 4, len(body)) + body)
+    def fragment(self, control: int, data: bytes, context: int = 1) -> int:
+        """Send one P-DATA-TF with one fragment and return its size."""
+        pdu = fragment(control, data, context)
+        self.socket.sendall(pdu)
+        return len(pdu)
 
     def release(self) -> None:
         """End the association as a peer does."""
@@ -144,6 +151,12 @@ class Line:
                 return b""
             data += piece
         return data
+
+
+def fragment(control: int, data: bytes, context: int = 1) -> bytes:
+    """Encode a P-DATA-TF with one fragment: bit 0 of the control is set for a command, bit 1 for the last one."""
+    body = struct.pack(">LBB", len(data) + 2, context, control) + data
+    return struct.pack(">BxL", 4, len(body)) + body
 
 
 def associate_request(calling: str, called: str, syntax: str = EXPLICIT, sop_class: str = CT) -> bytes:
@@ -173,10 +186,10 @@ def store_command(instance: str | bytes, sop_class: str = CT) -> bytes:
     return element(0x0000, struct.pack("<L", len(elements))) + elements
 
 
-def encoded(dataset: pydicom.Dataset) -> bytes:
-    """Encode a data set as explicit little endian, without preamble and file meta group."""
+def encoded(dataset: pydicom.Dataset, *, implicit: bool = False) -> bytes:
+    """Encode a data set as little endian, without preamble and file meta group."""
     writer = DicomBytesIO()
-    writer.is_little_endian, writer.is_implicit_VR = True, False
+    writer.is_little_endian, writer.is_implicit_VR = True, implicit
     write_dataset(writer, dataset)
     return bytes(writer.getvalue())
 

@@ -181,7 +181,7 @@ class ReceiverServer(ThreadedAssociationServer):
         dimse = event.assoc.dimse
         if isinstance(dimse, GuardedDimse):
             dimse.release(count)
-        event.assoc.dul._idle_timer.restart()  # noqa: SLF001 - an examination is no silence of the peer
+        event.assoc.dul._idle_timer.restart()
         answer = Dataset()
         answer.Status = 0x0000
         if isinstance(outcome, Rejected):

@@ -21,8 +21,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT, DEFLATED = str(ExplicitVRLittleEndian), "1.2.840.10008.1.2.1.99"
 ROOT = Path(__file__).resolve().parents[2]
-PEER = '[[scoring.receiver.peers]]\nae_title = "SCANNER"\nnetwork = "127.0.0.0/8"\n'
-QUICK = "[scoring.receiver.draft]\nquiet_s = 0.4\n"
+PEER = '[[scoring.receiver.peers]]\nae_title = "SCANNER"\nnetwork = "127.0.0.0/9"\n'
+QUICK = "[scoring.receiver.draft]\nquiet_s = 0.4\nready = false\n"
 PATIENCE_S = 60.0  # for a loaded machine; nothing here waits so long unless it fails
 
 

@@ -1,14 +1,10 @@
 """Hostile peers against a real receiver: refused by type, bounded, nothing outside the store, the good one served."""
 
 import contextlib
-import os
 import socket
 import struct
-import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +12,10 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
+from tests.scoring.attacks import HUGE, besieged, deflated_bomb, nested_sequences, peak_kib, pour
 from tests.scoring.receiving import DEFLATED, Line, Node, associate_request, encoded, fragment, send, store_command
 
 MIB = 2**20
-HUGE = 600 * MIB
 MOST_EXTRA_KIB = 8 * 1024
 ABORTED, ACCEPTED = 7, 2
 LIMITS = """
@@ -30,6 +26,7 @@ object_mib = 16
 associations = 40
 [scoring.receiver.draft]
 quiet_s = 0.4
+ready = false
 """
 
 
@@ -58,25 +55,6 @@ def slices(ct_slice: Callable[..., Any]) -> Callable[..., list[pydicom.Dataset]]
         ]
 
     return make
-
-
-def peak_kib(node: Node, act: Callable[[], object]) -> int:
-    """Memory that an act adds to the receiver's process at its peak."""
-    Path(f"/proc/{node.process.pid}/clear_refs").write_text("5")  # the peak begins anew
-    before = node.memory_kib()
-    act()
-    return node.memory_kib("VmHWM") - before
-
-
-def pour(line: Line, head: bytes, count: int) -> int:
-    """Send a head and so many bytes after it, until the receiver cuts the line; how many it took."""
-    sent, block = 0, bytes(MIB)
-    with contextlib.suppress(OSError):
-        line.socket.settimeout(5.0)
-        line.socket.sendall(head)
-        while sent < count:
-            sent += line.socket.send(block)
-    return sent
 
 
 @pytest.mark.parametrize("kind", [1, 4, 2, 0xEE])
@@ -120,13 +98,9 @@ def test_an_object_without_end_stops_at_its_limit(node: Node) -> None:
 def test_nested_sequences_are_refused(node: Node, slices: Callable[..., Any], nested: int) -> None:
     """Depth 17 is one too many, 5000 is no danger: a typed refusal each."""
     one = slices(1)[0]
-    deep = b""
-    for _ in range(nested):
-        item = struct.pack("<HHL", 0xFFFE, 0xE000, len(deep)) + deep
-        deep = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, len(item)) + item
     with Line(node.port) as line:
         line.associate()
-        assert 0xC001 == line.store(one.SOPInstanceUID, deep + encoded(one))
+        assert 0xC001 == line.store(one.SOPInstanceUID, nested_sequences(nested) + encoded(one))
 
 
 @pytest.mark.parametrize("nested", [40, 5000])
@@ -145,9 +119,7 @@ def test_sequences_of_undefined_length_are_refused(node: Node, slices: Callable[
 def test_a_deflated_bomb_is_refused(node: Node, slices: Callable[..., Any]) -> None:
     """Less than 2 MiB that inflate to 400 MiB: refused before they are inflated."""
     one = slices(1)[0]
-    machine = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
-    bomb = machine.compress(encoded(one) + struct.pack("<HH2sHL", 0x7FE1, 0x1001, b"OB", 0, 400 * MIB))
-    bomb += b"".join(machine.compress(bytes(MIB)) for _ in range(400)) + machine.flush()
+    bomb = deflated_bomb(encoded(one))
     assert 2 * MIB > len(bomb)
     with Line(node.port) as line:
         line.associate(syntax=DEFLATED)
@@ -245,43 +217,12 @@ def test_a_slow_peer_is_cut_off(node: Node) -> None:
     node.wait(lambda: "connection ended: too-slow" in node.status()["counts"], "told")
 
 
-def hostile(port: int, source: str, index: int, data: bytes, until: threading.Event) -> None:
-    """Attack without end, each peer in its own way."""
-    ways: list[Callable[[Line], object]] = [
-        lambda line: pour(line, struct.pack(">BxL", 1, HUGE), 8 * MIB),
-        lambda _: until.wait(1.0),
-        lambda line: line.socket.sendall(os.urandom(4096)),
-        lambda line: (line.associate(), pour(line, struct.pack(">BxL", 4, HUGE), 8 * MIB)),
-        lambda line: (line.associate(), line.store(generate_uid(), os.urandom(50_000))),
-        lambda line: (line.associate(), line.store("../../x", data)),
-        lambda line: (line.associate(calling="STRANGER"), until.wait(0.2)),
-        lambda line: (line.associate(), line.fragment(0, b"\0" * 10_000), until.wait(1.0)),
-    ]
-    while not until.is_set():
-        with contextlib.suppress(OSError), Line(port, source) as line:
-            ways[index % len(ways)](line)
-        until.wait(0.05)
-
-
 def test_among_19_hostile_peers_the_good_one_is_served(node: Node, slices: Callable[..., Any]) -> None:
     """Twenty peers at once, each from an address of its own: the good one's series is stored and scored."""
-    until = threading.Event()
-    data = encoded(slices(1)[0])
-    peers = [
-        threading.Thread(target=hostile, args=(node.port, f"127.0.0.{number + 10}", number, data, until), daemon=True)
-        for number in range(19)
-    ]
-    for peer in peers:
-        peer.start()
-    try:
-        time.sleep(0.5)
+    with besieged(node.port, encoded(slices(1)[0])):
         sent = slices(12, ImagesInAcquisition=12)
         assert [0] * 12 == send(node.port, sent, source="127.0.0.200")
         assert 12 == node.wait_state(sent, "scored", "no-total")["images"]
-    finally:
-        until.set()
-        for peer in peers:
-            peer.join(20.0)
 
 
 def test_after_all_that_it_still_listens(node: Node, slices: Callable[..., Any]) -> None:

@@ -1,6 +1,5 @@
-"""TLS with certificates on both sides, and a vessel map that comes as an object."""
+"""TLS with certificates on both sides."""
 
-import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -9,19 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from pydicom.uid import generate_uid
 
 from scoring.io.receiver.errors import ReceiverError
 from scoring.io.receiver.settings import parse_receiver, tls_context
-from tests.scoring.receiving import PEER, QUICK, Line, Node, encoded, send
+from tests.scoring.receiving import QUICK, Line, Node, encoded
 
-SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 TLS = '[scoring.receiver.tls]\ncertificate = "own.pem"\nkey = "own.key"\naccept = ["scanner.pem"]\n'
 
 
@@ -115,38 +111,3 @@ def test_certificates_that_cannot_be_used_are_named(keys: Path) -> None:
         assert tls is not None
         with pytest.raises(ReceiverError, match=r"\[scoring.receiver.tls\]"):
             tls_context(tls)
-
-
-def test_a_vessel_map_that_fits_gives_the_draft_its_total(
-    tmp_path: Path, ct_slice: Callable[..., Any], write_map: Callable[..., Any]
-) -> None:
-    """Slices first, map after them: the draft without a map is superseded by one with a total, never overwritten."""
-    node = Node(tmp_path / "node", peers=PEER)
-    own = {name: generate_uid() for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")}
-    hu = np.full((6, 32, 32), 40.0)
-    hu[2, 10:14, 10:14] = 300.0
-    sent: list[pydicom.Dataset] = [
-        ct_slice(hu[i], 3.0 * i, i + 1, SOPInstanceUID=generate_uid(), ImagesInAcquisition=6, **own) for i in range(6)
-    ]
-    assert [0] * 6 == send(node.port, sent)
-    first = node.wait_state(sent, "no-total", "scored")
-    assert first["result"].endswith("revision-0001")
-    labels = np.zeros((6, 32, 32), dtype=np.uint8)
-    labels[2, 10:14, 10:14] = 2
-    segmentation = write_map(tmp_path / "map.dcm", sent, labels)
-    with Line(node.port) as line:
-        assert 2 == line.associate(sop_class=SEG)[0]
-        assert 0 == line.store(str(segmentation.SOPInstanceUID), encoded(segmentation), SEG)
-        line.release()
-    node.wait(lambda: str(node.told(sent)["result"]).endswith("revision-0002"), "scored again")
-    report = json.loads((node.store / node.told(sent)["result"] / "score.json").read_text())
-    assert ["LAD"] == [name for name, part in report["score"]["by_vessel"].items() if part["lesions"]]
-    assert ("draft", 2) == (report["review"]["state"], report["review"]["revision"])
-    assert report["review"]["supersedes"]
-    assert (node.store / first["result"] / "score.json").is_file()
-    assert 0 == node.stop()
-    before = node.files()
-    node.start()  # a restart knows what is scored, and scores nothing twice
-    node.wait_state(sent, "scored")
-    assert before == node.files()
-    assert 0 == node.stop()

@@ -73,7 +73,7 @@ class Desk:
         self._working: threading.Thread | None = None
         self._stop = threading.Event()
         self._argument = msgspec.json.encode(settings.draft).decode()
-        self._spare = self._new_scorer()  # its imports are done when a series is complete
+        self._spare: Child | None = self._new_scorer() if settings.draft.ready else None
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
 
     def start(self, write: Callable[[], None]) -> None:
@@ -87,7 +87,8 @@ class Desk:
         self._thread.join()
         if self._working is not None:
             self._working.join(grace_s)
-        self._spare.end()
+        if self._spare is not None:
+            self._spare.end()
 
     def _run(self) -> None:
         last_s = 0.0
@@ -161,9 +162,12 @@ class Desk:
                 settings=msgspec.json.encode(self._settings.score),
                 notes=(note,) if conflicts else (),
             )
-        child, self._spare = self._spare, self._new_scorer()
+        child = self._spare or self._new_scorer()
+        self._spare = None
         answer = child.ask(msgspec.json.encode(job), self._settings.draft.wall_s)
         child.end()
+        if self._settings.draft.ready and not self._stop.is_set():
+            self._spare = self._new_scorer()
         if answer is None:
             text = "The scoring process was killed by a limit of time or memory ([scoring.receiver.draft])."
             draft = Draft(state="failed", reasons=(text,))

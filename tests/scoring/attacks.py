@@ -3,6 +3,8 @@
 import contextlib
 import os
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from pydicom.uid import generate_uid
 
-from tests.scoring.receiving import Line, Node
+from tests.scoring.receiving import ROOT, Line, Node
 
 MIB = 2**20
 HUGE = 600 * MIB
@@ -55,22 +57,32 @@ def hostile(port: int, source: str, index: int, data: bytes, until: threading.Ev
 
 
 @contextlib.contextmanager
-def besieged(port: int, data: bytes, peers: int = 19) -> Iterator[None]:
-    """Let hostile peers, each from an address of its own, attack a port as long as the block lasts."""
+def besieged(port: int, data: bytes) -> Iterator[None]:
+    """Let 19 hostile peers, each from an address of its own, attack a port as long as the block lasts.
+
+    They live in a process of their own, so that the good peer shares no interpreter with them.
+    """
+    command = [sys.executable, "-m", "tests.scoring.attacks", str(port), data.hex()]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as attackers:
+        assert attackers.stdin is not None
+        assert attackers.stdout is not None
+        try:
+            assert b"begun\n" == attackers.stdout.readline()
+            yield
+        finally:
+            attackers.stdin.close()  # ends them
+            attackers.wait()
+
+
+def main(port: int, data: bytes, peers: int = 19) -> None:
+    """Attack until the standard input ends."""
     until = threading.Event()
-    threads = [
-        threading.Thread(target=hostile, args=(port, f"127.0.0.{number + 10}", number, data, until), daemon=True)
-        for number in range(peers)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        time.sleep(0.5)
-        yield
-    finally:
-        until.set()
-        for thread in threads:
-            thread.join(20.0)
+    for number in range(peers):
+        arguments = (port, f"127.0.0.{number + 10}", number, data, until)
+        threading.Thread(target=hostile, args=arguments, daemon=True).start()
+    time.sleep(0.5)
+    print("begun", flush=True)
+    sys.stdin.read()
 
 
 def deflated_bomb(data: bytes) -> bytes:
@@ -87,3 +99,7 @@ def nested_sequences(depth: int) -> bytes:
         item = struct.pack("<HHL", 0xFFFE, 0xE000, len(deep)) + deep
         deep = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, len(item)) + item
     return deep
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), bytes.fromhex(sys.argv[2]))

@@ -175,7 +175,7 @@ def test_damaged_objects(tmp_path: Path, node: Node) -> None:
     plain, statuses = seeds(image)["plain"], Counter[str]()
     for number in range(300):
         random_ = random.Random(number)
-        with Line(node.port) as line:
+        with Line(node.port, f"127.0.1.{number % 250 + 1}") as line:
             line.associate()
             name = f"{plain[2][:-4]}{number:04d}"
             data = plain[3].replace(plain[2].encode(), name.encode())

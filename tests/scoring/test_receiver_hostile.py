@@ -24,6 +24,7 @@ associate_s = 2.0
 pdu_s = 2.0
 object_mib = 16
 associations = 40
+faults_per_minute = 100000
 [scoring.receiver.draft]
 quiet_s = 0.4
 ready = false

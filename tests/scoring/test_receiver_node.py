@@ -13,18 +13,19 @@ import pytest
 from pydicom.uid import generate_uid
 from pynetdicom import AE
 
-from tests.scoring.receiving import CT, ROOT, Line, Node, encoded, send, tool
+from tests.scoring.receiving import CT, QUICK, ROOT, Line, Node, encoded, send, tool
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 REJECTED, ACCEPTED = 3, 2
 CALLED_UNKNOWN, CALLING_UNKNOWN = 7, 3
+LIMITS = "[scoring.receiver.limits]\nfaults_per_minute = 1000\n"
 CANARIES = ("Secret", "P-1", "1.2.826", "2.25.")
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """One receiver for this file; each test sends a series of its own."""
-    node = Node(tmp_path_factory.mktemp("receiver"))
+    node = Node(tmp_path_factory.mktemp("receiver"), more=LIMITS + QUICK)
     yield node
     assert 0 == node.stop()
 

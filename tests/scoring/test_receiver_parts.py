@@ -126,6 +126,27 @@ def test_bytes_are_counted_by_the_hour() -> None:
     assert SCANNER == books.judge("192.0.2.1", "DIASTOLE", "SCANNER", b"", HOUR_S + 1.0)
 
 
+def test_an_address_with_too_many_faults_is_shut_out_for_a_while() -> None:
+    """Connections and bytes are refused; another address is not concerned; after the time it may come again."""
+    books = admission(faults_per_minute=2, shut_out_s=60.0)
+    for _ in range(3):
+        assert books.connect("192.0.2.1", 0.0) is None
+        books.leave("192.0.2.1")
+        books.fault("192.0.2.1", 0.0)
+    assert "shut-out" == books.connect("192.0.2.1", 1.0)
+    assert not books.spend("192.0.2.1", 1, 1.0)
+    assert books.connect("192.0.2.2", 1.0) is None
+    assert books.connect("192.0.2.1", 61.0) is None
+
+
+def test_faults_far_apart_shut_nobody_out() -> None:
+    """The minute begins anew."""
+    books = admission(faults_per_minute=1)
+    for minute in range(5):
+        books.fault("192.0.2.1", 61.0 * minute)
+    assert books.connect("192.0.2.1", 300.0) is None
+
+
 def test_what_is_held_is_bounded() -> None:
     """Bytes on their way are reserved before they are kept, and given back."""
     held = Held(10)

@@ -15,7 +15,7 @@ MOST_ADDRESSES = 1024  # remembered at once; a network of a peer may be wide
 
 Denial = Literal[
     "no-peers", "unknown-address", "too-many-connections", "wrong-called-title", "unknown-peer", "wrong-certificate",
-    "peer-quota", "stopping",
+    "peer-quota", "shut-out", "stopping",
 ]  # fmt: skip
 REJECTION: dict[Denial, tuple[int, int, int]] = {  # result, source, reason of PS3.8 table 9-21
     "wrong-called-title": (1, 1, 7),
@@ -35,6 +35,9 @@ class Usage:
     hour_began_s: float = 0.0
     received_bytes: int = 0
     strikes: int = 0
+    minute_began_s: float = 0.0
+    faults: int = 0
+    shut_out_until_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -64,7 +67,9 @@ class Admission:
                 denial = "too-many-connections"
             else:
                 usage = self._usage(address, now_s)
-                if usage is None or usage.connections >= 2 * limits.associations_per_peer:
+                if usage is not None and now_s < usage.shut_out_until_s:
+                    denial = "shut-out"
+                elif usage is None or usage.connections >= 2 * limits.associations_per_peer:
                     denial = "too-many-connections"
                 else:
                     usage.connections += 1
@@ -105,13 +110,31 @@ class Admission:
             return denial
 
     def spend(self, address: str, count: int, now_s: float) -> bool:
-        """Count received bytes; False when the address has used up its hour."""
+        """Count received bytes; False when the address has used up its hour, or is shut out."""
         with self._lock:
             usage = self._usage(address, now_s)
             if usage is None:
                 return False
             usage.received_bytes += count
+            if now_s < usage.shut_out_until_s:
+                return False
             return usage.received_bytes <= self.settings.limits.peer_mib_per_hour * MIB
+
+    def fault(self, address: str, now_s: float) -> None:
+        """Count what no healthy peer does; an address that does it too often is shut out for a while.
+
+        So an attack costs the receiver a few connections a minute. A peer that shares its address with the attacker is
+        shut out with it.
+        """
+        with self._lock:
+            usage = self._usage(address, now_s)
+            if usage is None:
+                return
+            if now_s - usage.minute_began_s > 60.0:
+                usage.minute_began_s, usage.faults = now_s, 0
+            usage.faults += 1
+            if usage.faults > self.settings.limits.faults_per_minute:
+                usage.shut_out_until_s = now_s + self.settings.limits.shut_out_s
 
     def strike(self, address: str, now_s: float) -> None:
         """Remember that an object of this address killed an examiner."""

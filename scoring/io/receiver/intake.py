@@ -247,7 +247,7 @@ class Intake:
             if count >= limits.quarantine_files or used + size > limits.quarantine_mib * MIB:
                 return False
             try:
-                self._jail.publish(passing, ("quarantine", f"{content}.bin"))
+                self._jail.publish(passing, ("quarantine", f"{content}.bin"), durable=False)
             except FileExistsError:
                 return False
             self._quarantined = [count + 1, used + size]

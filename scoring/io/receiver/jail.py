@@ -79,8 +79,8 @@ class Jail:
             finally:
                 os.close(handle)
 
-    def publish(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
-        """Give a written file its name for good: durable first, and never over another.
+    def publish(self, source: tuple[str, ...], target: tuple[str, ...], *, durable: bool = True) -> None:
+        """Give a written file its name for good: durable first, unless it does not matter, and never over another.
 
         Raises
         ------
@@ -90,11 +90,13 @@ class Jail:
         with self.folder(*source[:-1]) as old, self.folder(*target[:-1]) as new:
             handle = self._open(old, source)
             try:
-                os.fsync(handle)
+                if durable:
+                    os.fsync(handle)
             finally:
                 os.close(handle)
             os.link(source[-1], _checked(target[-1]), src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
-            os.fsync(new)
+            if durable:
+                os.fsync(new)
             os.unlink(source[-1], dir_fd=old)
 
     def replace(self, *names: str, data: bytes) -> None:

@@ -46,6 +46,10 @@ STATUS: dict[Reason, int] = {  # PS3.4 table GG.4-1; 0x0111 is Duplicate SOP Ins
     "stopping": 0xA700,
 }
 
+FAULTS: frozenset[Reason] = frozenset(  # of the sender, or of who forged it
+    ["hostile-uid", "damaged", "too-deep", "too-large", "lying-size", "mismatch", "examiner-died", "examiner-slow"]
+)
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
     """What all records share: frozen, tagged, no unknown fields."""

@@ -4,6 +4,7 @@ One thread for each connection, ended by deadlines; the thread that accepts neve
 """
 
 import contextlib
+import gc
 import itertools
 import logging
 import socket
@@ -46,7 +47,7 @@ from scoring.io.receiver.guard import (
     titles,
 )  # fmt: skip
 from scoring.io.receiver.intake import Intake, Sender
-from scoring.io.receiver.records import STATUS, Rejected
+from scoring.io.receiver.records import FAULTS, STATUS, Rejected
 from scoring.io.receiver.settings import ReceiverSettings, tls_context
 from scoring.io.receiver.telling import Teller
 
@@ -56,6 +57,7 @@ SYNTAXES = [
     RLELossless, JPEGLSNearLossless, JPEG2000,
 ]  # fmt: skip
 CLASSES = [CTImageStorage, EnhancedCTImageStorage, SegmentationStorage]
+COLLECT_EVERY_S = 30.0
 LINGER_S, MOST_LINGER_BYTES = 1.0, 64 * KIB  # so that a rejected peer reads why, and no more
 
 
@@ -75,7 +77,7 @@ class GuardedHandler(RequestHandler):
             limits=server.settings.limits,
             held=server.held,
             spend=lambda count: server.admission.spend(address, count, time.monotonic()),
-            tell=lambda fault: server.told(fault, self._peer),
+            tell=lambda fault: server.told(fault, address, self._peer),
             ends_at_s=time.monotonic() + server.settings.limits.association_s,
         )
         dul = association.dul
@@ -103,6 +105,7 @@ class ReceiverServer(ThreadedAssociationServer):
         self.settings, self.intake, self.admission, self.tell = settings, intake, admission, tell
         self.held = Held(settings.limits.held_mib * MIB)
         self.numbers = itertools.count(1)
+        self._collected_s = time.monotonic()
         self._tls = None if settings.tls is None else tls_context(settings.tls)
         silence_pynetdicom()
         try:
@@ -148,6 +151,7 @@ class ReceiverServer(ThreadedAssociationServer):
             called, calling = titles(first)
             peer = self.admission.judge(address, called, calling, certificate, time.monotonic())
             if isinstance(peer, str):
+                self.admission.fault(address, time.monotonic())
                 self.tell("association rejected", reason=peer, address=address)
                 _reject(request, *REJECTION[peer])
             else:
@@ -155,14 +159,23 @@ class ReceiverServer(ThreadedAssociationServer):
         except Refused as refused:
             self.told(refused.fault, address)
         except Exception as error:  # whatever a peer sends, the receiver lives on
-            self.told("protocol", address, type(error).__name__)
+            self.told("protocol", address, error=type(error).__name__)
         finally:
             self.admission.leave(address)
             self.shutdown_request(request)
 
-    def told(self, fault: Fault, peer: str, error: str | None = None) -> None:
-        """Say why a connection was ended by us."""
-        self.tell("connection ended", reason=fault, peer=peer, error=error)
+    def told(self, fault: Fault, address: str, peer: str | None = None, error: str | None = None) -> None:
+        """Count and say why a connection was ended by us."""
+        if fault != "held-full":  # which is the fault of all
+            self.admission.fault(address, time.monotonic())
+        self.tell("connection ended", reason=fault, address=address, peer=peer, error=error)
+
+    def service_actions(self) -> None:
+        """Collect the rings of objects that ended associations leave, by the clock and not by the connection."""
+        now_s = time.monotonic()
+        if now_s - self._collected_s > COLLECT_EVERY_S:
+            self._collected_s = now_s
+            gc.collect()
 
     def store(self, event: evt.Event, number: int, address: str, peer: str) -> Dataset:
         """Answer one C-STORE request."""
@@ -187,6 +200,8 @@ class ReceiverServer(ThreadedAssociationServer):
         if isinstance(outcome, Rejected):
             if outcome.reason in {"examiner-died", "examiner-slow"}:
                 self.admission.strike(address, now_s)
+            if outcome.reason in FAULTS:
+                self.admission.fault(address, now_s)
             answer.Status = STATUS[outcome.reason]
             answer.ErrorComment = outcome.text[:64]
             self.tell("object rejected", reason=outcome.reason, peer=peer, text=outcome.text)

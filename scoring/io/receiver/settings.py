@@ -60,6 +60,8 @@ class LimitSettings(Section, frozen=True):
     associations: Count = 24
     associations_per_peer: Count = 4  # by address
     peer_mib_per_hour: Count = 8192  # by address: 300 series of 48 slices
+    faults_per_minute: Count = 30  # by address: broken protocol, damaged objects; beyond it, it is shut out ...
+    shut_out_s: Positive = 60.0  # ... for so long
     files_per_series: Annotated[int, Meta(ge=1, le=4000)] = 4000  # what `diastole score` reads of one folder
     store_gib: Positive = 50.0  # all of the store; full, it refuses, and deletes nothing by itself
     free_mib: Annotated[int, Meta(ge=0)] = 512  # stays free on the disk, for the results

@@ -29,6 +29,7 @@ from scoring.io.receiver.settings import ExamineSettings
 UID_TEXT = re.compile(r"[0-9]+(\.[0-9]+)*")
 MIB = 2**20
 HEAD_BYTES = 144  # preamble, DICM, and the length of the file meta group
+INFLATES_AT_MOST = 50  # times its size, from 16 MiB on; CT pixels reach 4
 SMALL_PIXELS = 4 * MIB  # compressed pixels up to here are decoded at once; of a larger image its first frame
 
 
@@ -107,7 +108,8 @@ def _examined(data: bytes, syntax: UID, sop_class: str, instance_uid: str, limit
 
 
 def _inflated(data: bytes, most_bytes: int) -> bytes:
-    """Inflate no further than the limit."""
+    """Inflate no further than the limit, nor than what image data can reach."""
+    most_bytes = min(most_bytes, max(16 * MIB, INFLATES_AT_MOST * len(data)))
     machine = zlib.decompressobj(-zlib.MAX_WBITS)
     plain = machine.decompress(data, most_bytes)
     if machine.unconsumed_tail:

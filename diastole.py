@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rehearse": ("simulators.io.rehearse_cli", "rehearse a breath-hold: what the scan will be like, and one advice"),
     "score": ("scoring.io.cli", "score the calcium in a CT series"),
     "acknowledge": ("scoring.io.acknowledge", "record who has seen a very high score"),
+    "receive": ("scoring.io.receiver.cli", "receive a scanner's slices and score each complete series as a draft"),
     "check": ("gating.io.cli", "say what would stop a scan today"),
 }
 

@@ -11,6 +11,7 @@ from scoring.volume import Volume
 
 FAT_EDGE_HU = -10.0  # between fat (-100) and blood (40)
 _STRAIGHT_MM = 7.0  # a slice's circle may lie as far from the line through them all
+_LEAN = 0.4  # its middle moves at most, mm per mm along the slices
 _BLOOD_SD_HU = 15.0  # of the slices' means: more, and it is not one vessel
 
 
@@ -50,7 +51,7 @@ class Roi:
 
 
 def find_tube(
-    soft: Mask, grid: Grid, radius_mm: tuple[float, float], share: float, max_lean: float = 0.4
+    soft: Mask, grid: Grid, radius_mm: tuple[float, float], share: float, last_x_mm: float = np.inf
 ) -> Tube | NotFound:
     """Find the straightest column of round things.
 
@@ -64,8 +65,8 @@ def find_tube(
         Least and largest radius.
     share
         Of the slices that must show it.
-    max_lean
-        How far its middle may move along the slices, mm per mm.
+    last_x_mm
+        Its middle lies no farther to the left.
     """
     step = (grid.step_mm[1], grid.step_mm[2])
     places = []
@@ -74,14 +75,14 @@ def find_tube(
             continue
         depth = ndimage.distance_transform_edt(np.pad(page, 1), sampling=step)[1:-1, 1:-1]
         top = (depth >= ndimage.maximum_filter(depth, size=5)) & (depth >= radius_mm[0]) & (depth <= radius_mm[1])
-        places += [(n, grid.x_mm[c], grid.y_mm[r], depth[r, c]) for r, c in np.argwhere(top)]
+        places += [(n, grid.x_mm[c], grid.y_mm[r], depth[r, c]) for r, c in np.argwhere(top) if grid.x_mm[c] <= last_x_mm]
     if not places:
         return NotFound(("nothing round of its size",))
     found = np.array(places)
     z = grid.z_mm[found[:, 0].astype(int)]
     best: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
-    for lean_x in np.linspace(-max_lean, max_lean, 7):
-        for lean_y in np.linspace(-max_lean, max_lean, 7):
+    for lean_x in np.linspace(-_LEAN, _LEAN, 7):
+        for lean_y in np.linspace(-_LEAN, _LEAN, 7):
             flat_x, flat_y = found[:, 1] - lean_x * (z - z.mean()), found[:, 2] - lean_y * (z - z.mean())
             near = np.hypot(flat_x[:, None] - flat_x, flat_y[:, None] - flat_y) < _STRAIGHT_MM
             like = near & (np.abs(found[:, 3][:, None] - found[:, 3]) < 0.35 * radius_mm[1])

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from scoring.round_vessels import FAT_EDGE_HU, NotFound, Roi, Tube, find_tube, roi_of_discs, stored_indices
-from scoring.upright import UNSEEN_HU, Floats, Grid, Mask, Singles, axes_mm, coarse_grid, spread_over, turn_of
+from scoring.upright import UNSEEN_HU, Floats, Grid, Mask, Singles, axes_mm, coarser, spread_over, turn_of, upright_grid
 from scoring.volume import Volume
 
 MIN_SLICES = 8
@@ -24,8 +24,14 @@ _OPENED_MM = 22.0  # wider than the aorta: what is thinner is no heart
 _WIDEST_MM = (-70.0, 115.0)  # of the heart to either side of the spine's middle
 _STILL_LARGE = 0.72  # of its full width: the heart goes on beyond that slice
 _TOP_WIDTH = 0.55  # below it there are only great vessels
-_LUNG_SHARE = 0.3  # of the hull in a slice that can show the heart
-_DIAPHRAGM = 0.5  # of the largest lung share: the liver has come into view
+_LUNG_SHARE = 0.3  # right of the heart, in a slice that can show its middle
+_DIAPHRAGM = 0.5  # below this share the liver has come into view
+_CLEAR_OF_LIVER = 0.85
+_RIGHT_OF_HEART_MM = 45.0  # from the spine's middle
+_BELOW_DOME_MM = 50.0  # as far below the liver's dome the heart may reach
+_PAST_DOME_MM = 20.0  # a scan that goes on so far below the dome has the heart's lower end
+_FINE_MM, _COARSE_MM = 1.5, 3.0
+CONTRAST_HU = 100.0  # mean of the heart's interior: more is contrast (blood has 30 to 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,40 +108,42 @@ def find_thorax(volume: Volume) -> Thorax | NotFound:
         return NotFound(("The rows of the pixels run askew to the patient; give an axial reconstruction.",))
     if len(volume.positions_mm) < MIN_SLICES:
         return NotFound((f"{len(volume.positions_mm)} slices are too few to find the heart in ({MIN_SLICES}).",))
-    grid = coarse_grid(volume, turn)
+    fine = upright_grid(volume, turn, _FINE_MM)
+    grid = coarser(fine, _COARSE_MM)
     lungs, outside = _lungs(grid)
     if lungs is None:
         return NotFound(("No lungs are seen: this is no chest, or the field of view holds the heart only.",))
     hull, rim = _hulls(lungs, grid)
     spine = _spine(grid, hull)
     core = _core(grid, lungs, outside, hull, rim, spine)
-    share = lungs.sum(axis=(1, 2)) / np.maximum(hull.sum(axis=(1, 2)), 1)
+    share = _lung_share(lungs, hull, spine, grid)
     heart = _heart(core, lungs, share, grid)
     if isinstance(heart, NotFound):
         return heart
-    return _with_vessels(volume, grid, heart, core, spine, share, outside)
+    return _with_vessels(volume, fine, grid, heart, spine, share, outside)
 
 
 def _with_vessels(
-    volume: Volume, grid: Grid, heart: Mask, core: Mask, spine: Spine | NotFound, share: Floats, outside: Mask
+    volume: Volume, fine: Grid, grid: Grid, heart: Mask, spine: Spine | NotFound, share: Floats, outside: Mask
 ) -> Thorax:
     """Add the vessels, the regions to measure and the coverage to a heart."""
     axes = axes_mm(volume, grid.turn)
-    step = grid.step_mm
-    pool = _blood_pool(volume, grid, heart, axes)
-    contrast = isinstance(pool, Roi) and pool.mean_hu > 100.0
-    descending = _descending(volume, grid, spine, contrast)
+    depth = _depth(heart, grid)
+    pool = _blood_pool(volume, grid, depth, share, axes)
+    contrast = isinstance(pool, Roi) and pool.mean_hu > CONTRAST_HU
+    frame = _frame(heart, grid, share)
+    descending = _descending(fine, spine, contrast)
     if isinstance(descending, Tube):
-        heart = heart & ~_around(descending, grid)
-    ascending = _ascending(volume, grid, core, heart, contrast)
+        depth[_around(descending, grid)] = 0.0
+        heart = depth > 0.0
+    ascending = _ascending(fine, frame, spine, contrast)
     aorta: Roi | NotFound = NotFound(("No aorta was found to measure noise in.",))
     for name, tube in (("descending aorta", descending), ("ascending aorta", ascending)):
         if isinstance(tube, Tube) and isinstance(aorta, NotFound):
             aorta = roi_of_discs(name, tube, volume, axes, grid)
-    depth = ndimage.distance_transform_edt(heart, sampling=step).astype(np.float32)
     return Thorax(
         heart=spread_over(heart, grid, volume),
-        frame=_frame(heart, grid),
+        frame=frame,
         spine=spine,
         descending=descending,
         ascending=ascending,
@@ -218,9 +226,19 @@ def _core(
     return np.asarray(core & ~barred)
 
 
+def _lung_share(lungs: Mask, hull: Mask, spine: Spine | NotFound, grid: Grid) -> Floats:
+    """Share of lung in the hull to the right of the heart, [head]: it falls where the liver's dome comes into view."""
+    middle = spine.x_mm if isinstance(spine, Spine) else float(grid.x_mm[np.nonzero(hull)[2]].mean())
+    right = hull & (grid.x_mm < middle - _RIGHT_OF_HEART_MM)
+    cells = right.sum(axis=(1, 2))
+    share = (lungs & right).sum(axis=(1, 2)) / np.maximum(cells, 1)
+    few = cells * grid.step_mm[1] * grid.step_mm[2] < 200.0  # the field ends there: nothing speaks of a liver
+    return np.where(few, hull.any(axis=(1, 2)).astype(np.float64), share)
+
+
 def _heart(core: Mask, lungs: Mask, share: Floats, grid: Grid) -> Mask | NotFound:
     """The widest thing of the core with lung on either side, without what is thinner than the aorta is wide."""
-    depth = ndimage.distance_transform_edt(core, sampling=grid.step_mm)
+    depth = _depth(core, grid)
     chest = share >= _LUNG_SHARE
     if not chest.any():
         return NotFound(("No slice shows lungs around a heart; this is the abdomen, or the neck.",))
@@ -232,51 +250,79 @@ def _heart(core: Mask, lungs: Mask, share: Floats, grid: Grid) -> Mask | NotFoun
         return NotFound(("No soft tissue as large as a heart lies between two lungs.",))
     opened = min(_OPENED_MM, 0.6 * radius)
     label, _ = ndimage.label(depth > opened)
-    away = ndimage.distance_transform_edt(label != label[place], sampling=grid.step_mm)
-    heart = core & (away <= opened + 10.0)
+    inside = _box(core)
+    away = ndimage.distance_transform_edt(label[inside] != label[place], sampling=grid.step_mm)
+    heart = np.zeros_like(core)
+    heart[inside] = core[inside] & (away <= opened + 10.0)
     return _between_top_and_liver(heart, place[0], share, grid)
+
+
+def _box(mask: Mask) -> tuple[slice, ...]:
+    """The smallest box around a mask, and one cell more where there is one: beyond it no distance changes."""
+    found = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return tuple(slice(max(int(one[0]) - 1, 0), int(one[-1]) + 2) if len(one) else slice(0, 0) for one in found)
+
+
+def _depth(mask: Mask, grid: Grid) -> Singles:
+    """How deep each cell lies in a mask, mm; where the volume ends the mask is taken to go on."""
+    out = np.zeros(mask.shape, dtype=np.float32)
+    inside = _box(mask)
+    if out[inside].size:
+        out[inside] = ndimage.distance_transform_edt(mask[inside], sampling=grid.step_mm)
+    return out
 
 
 def _between_top_and_liver(heart: Mask, seed: int, share: Floats, grid: Grid) -> Mask | NotFound:
     """Cut off great vessels above, and below what does not lie under the heart."""
     widths = _widths(heart, grid)
     full = _full_width(widths, share)
-    for n in range(seed, len(heart)):
-        if widths[n] < _TOP_WIDTH * full:
-            heart[n:] = False
-            break
-    upper = share >= _DIAPHRAGM * share.max()
-    under = heart[upper].any(axis=0)
-    heart[: seed + 1] &= ndimage.binary_dilation(under, iterations=2)
-    below = np.flatnonzero(~upper[: seed + 1])
-    if len(below):
-        gone = grid.z_mm < grid.z_mm[below[-1]] - 45.0
-        heart[gone & (np.arange(len(heart)) <= seed)] = False
+    narrow = np.flatnonzero((widths < _TOP_WIDTH * full) & (np.arange(len(heart)) > seed))
+    if len(narrow):
+        heart[narrow[0] :] = False
+    chest = share >= _DIAPHRAGM
+    under = ndimage.binary_dilation(heart[chest].any(axis=0), iterations=2)
+    heart[~chest] &= under
+    if (dome := _dome_mm(share, seed, grid)) is not None:
+        heart[grid.z_mm < dome - _BELOW_DOME_MM] = False
     label, count = ndimage.label(heart)
     if count == 0:
         return NotFound(("No soft tissue as large as a heart lies between two lungs.",))
-    sizes = np.bincount(label.ravel())[1:]
-    return np.asarray(label == 1 + int(np.argmax(sizes)))
+    return np.asarray(label == 1 + int(np.argmax(np.bincount(label.ravel())[1:])))
+
+
+def _dome_mm(share: Floats, seed: int, grid: Grid) -> float | None:
+    """Height below which the liver fills the right side; None where it is not in view."""
+    below = np.flatnonzero(share[: seed + 1] < _DIAPHRAGM)
+    return float(grid.z_mm[below[-1]]) if len(below) else None
 
 
 def _widths(heart: Mask, grid: Grid) -> Floats:
-    """Width of the heart in each slice: of its fifth widest tenth of rows, mm."""
+    """Width of the heart in each slice, mm: four fifths of its rows are narrower."""
     rows = heart.sum(axis=2) * grid.step_mm[2]
     return np.array([float(np.percentile(row[row > 0], 80)) if (row > 0).any() else 0.0 for row in rows])
 
 
 def _full_width(widths: Floats, share: Floats) -> float:
     """Full width of the heart, where lungs lie around it."""
-    return float(np.percentile(widths[share >= _DIAPHRAGM * share.max()], 90))
+    inside = widths[(share >= _DIAPHRAGM) & (widths > 0)]
+    return float(np.percentile(inside, 90)) if len(inside) else float(widths.max())
 
 
-def _frame(heart: Mask, grid: Grid) -> Frame:
-    """Middle and extents: between the 2nd and the 98th percentile of the heart's cells."""
-    z, y, x = np.nonzero(heart)
-    low = [float(np.percentile(axis[index], 2)) for axis, index in ((grid.x_mm, x), (grid.y_mm, y), (grid.z_mm, z))]
-    high = [float(np.percentile(axis[index], 98)) for axis, index in ((grid.x_mm, x), (grid.y_mm, y), (grid.z_mm, z))]
-    middle = [0.5 * (a + b) for a, b in zip(low, high, strict=True)]
-    half = [max(0.5 * (b - a), 1.0) for a, b in zip(low, high, strict=True)]
+def _frame(heart: Mask, grid: Grid, share: Floats) -> Frame:
+    """Middle and extents. In height: from its narrowing at the top to its end, or below the liver's dome."""
+    widths = _widths(heart, grid)
+    full = _full_width(widths, share)
+    wide = np.flatnonzero((widths >= _STILL_LARGE * full) & (share >= _DIAPHRAGM))
+    if not len(wide):
+        wide = np.flatnonzero(widths > 0)
+    top = float(grid.z_mm[wide[-1]])
+    dome = _dome_mm(share, int(wide[len(wide) // 2]), grid)
+    low = float(grid.z_mm[wide[0]]) if dome is None else dome - 0.5 * _BELOW_DOME_MM
+    _, y, x = np.nonzero(heart[wide])
+    ends = [np.percentile(axis[index], (4, 96)) for axis, index in ((grid.x_mm, x), (grid.y_mm, y))]
+    bounds = [*((float(a), float(b)) for a, b in ends), (max(low, float(grid.z_mm[0])), top)]
+    middle = [0.5 * (a + b) for a, b in bounds]
+    half = [max(0.5 * (b - a), 1.0) for a, b in bounds]
     return Frame((middle[0], middle[1], middle[2]), (half[0], half[1], half[2]))
 
 
@@ -285,7 +331,9 @@ def _coverage(heart: Mask, grid: Grid, share: Floats, outside: Mask) -> Coverage
     widths = _widths(heart, grid)
     full = _full_width(widths, share)
     top = bool(widths[-1] >= _STILL_LARGE * full)
-    bottom = bool(widths[0] >= _STILL_LARGE * full and share[0] >= _DIAPHRAGM * share.max())
+    dome = _dome_mm(share, int(np.argmax(np.where(share >= _DIAPHRAGM, widths, 0.0))), grid)
+    passed = dome is not None and dome - grid.z_mm[0] >= _PAST_DOME_MM
+    bottom = bool(widths[0] >= _STILL_LARGE * full and not passed)
     rim = np.zeros(heart.shape[1:], dtype=bool)
     rim[[0, -1]] = rim[:, [0, -1]] = True
     at_rim = (heart & rim).sum(axis=(1, 2)) + (heart & ndimage.binary_dilation(outside)).sum(axis=(1, 2))
@@ -300,15 +348,17 @@ def _coverage(heart: Mask, grid: Grid, share: Floats, outside: Mask) -> Coverage
     return Coverage(top, bottom, edge, tuple(reasons))
 
 
-def _blood_pool(volume: Volume, grid: Grid, heart: Mask, axes: tuple[Floats, Floats, Floats]) -> Roi | NotFound:
-    """A ball in the widest part of the heart that is neither fat nor calcium."""
+def _blood_pool(
+    volume: Volume, grid: Grid, depth: Singles, share: Floats, axes: tuple[Floats, Floats, Floats]
+) -> Roi | NotFound:
+    """A ball in the widest part of the heart that is neither fat nor at its rim."""
     smooth = ndimage.gaussian_filter(grid.hu, 0.7)
-    inner = ndimage.distance_transform_edt(heart, sampling=grid.step_mm) >= 12.0
-    depth = ndimage.distance_transform_edt(inner & (smooth > FAT_EDGE_HU + 10.0), sampling=grid.step_mm)
-    place = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    if depth[place] < 9.0:
+    tissue = (depth >= 12.0) & (smooth > FAT_EDGE_HU + 10.0) & (share >= _CLEAR_OF_LIVER)[:, None, None]
+    wide = _depth(tissue, grid)
+    place = np.unravel_index(int(np.argmax(wide)), wide.shape)
+    if wide[place] < 9.0:
         return NotFound(("No part of the heart's interior is free of fat and wide enough to measure blood in.",))
-    radius = min(0.7 * float(depth[place]), 12.0)
+    radius = min(0.7 * float(wide[place]), 12.0)
     middle = grid.z_mm[place[0]], grid.y_mm[place[1]], grid.x_mm[place[2]]
     picked = [np.flatnonzero(np.abs(axis - at) <= radius) for axis, at in zip(axes, middle, strict=True)]
     far = [(axis[index] - at) ** 2 for axis, index, at in zip(axes, picked, middle, strict=True)]
@@ -329,51 +379,42 @@ def _around(tube: Tube, grid: Grid) -> Mask:
     return out
 
 
-def _fine(volume: Volume, grid: Grid, contrast: bool) -> tuple[Grid, Mask]:
-    """A finer grid, and its soft tissue; with contrast bright blood is soft tissue too."""
-    fine = coarse_grid(volume, grid.turn, 1.6)
-    smooth = ndimage.gaussian_filter(fine.hu, (0.0, 0.8, 0.8))
-    return fine, np.asarray((smooth > FAT_EDGE_HU) & (smooth < (np.inf if contrast else _BONE_HU)))
-
-
-def _descending(volume: Volume, grid: Grid, spine: Spine | NotFound, contrast: bool) -> Tube | NotFound:
+def _descending(fine: Grid, spine: Spine | NotFound, contrast: bool) -> Tube | NotFound:
     """The round vessel before and left of the spine."""
     if isinstance(spine, NotFound):
         return NotFound(("No descending aorta: there is no spine to look beside.",))
     x, y = spine.x_mm, spine.front_y_mm
-    fine, soft = _fine(volume, grid, contrast)
-    soft &= ~((fine.y_mm[:, None] >= y - 2.0) & (np.abs(fine.x_mm - x) <= 20.0))
-    rows = np.flatnonzero((fine.y_mm > y - 48.0) & (fine.y_mm < y + 18.0))
-    columns = np.flatnonzero((fine.x_mm > x - 15.0) & (fine.x_mm < x + 62.0))
-    return _tube_in(fine, soft, rows, columns, np.arange(len(fine.z_mm)), (7.5, 17.5), 0.5, "descending")
+    part = _window(fine, (x - 15.0, x + 62.0), (y - 48.0, y + 18.0), (-np.inf, np.inf))
+    barred = (part.y_mm[:, None] >= y - 2.0) & (np.abs(part.x_mm - x) <= 20.0)
+    return _named(find_tube(_soft(part, contrast) & ~barred, part, (7.0, 17.5), 0.5), "descending")
 
 
-def _ascending(volume: Volume, grid: Grid, core: Mask, heart: Mask, contrast: bool) -> Tube | NotFound:
-    """The round vessel in the middle of what lies above the heart's widest part."""
-    z, y, x = np.nonzero(heart)
-    top = float(np.percentile(grid.z_mm[z], 98))
-    low = float(np.percentile(grid.z_mm[z], 75))
-    fine, soft = _fine(volume, grid, contrast)
-    middle_x, middle_y = float(np.mean(grid.x_mm[x])), float(np.mean(grid.y_mm[y]))
-    rows = np.flatnonzero(np.abs(fine.y_mm - middle_y) < 45.0)
-    columns = np.flatnonzero((fine.x_mm > middle_x - 50.0) & (fine.x_mm < middle_x + 25.0))
-    levels = np.flatnonzero((fine.z_mm >= low) & (fine.z_mm <= max(top + 15.0, low + 30.0)))
-    del core
-    return _tube_in(fine, soft, rows, columns, levels, (11.0, 21.0), 0.4, "ascending")
+def _ascending(fine: Grid, frame: Frame, spine: Spine | NotFound, contrast: bool) -> Tube | NotFound:
+    """The round vessel in the middle of what lies above the heart's widest part; the one to the left is the trunk."""
+    x, y, z = frame.centre_mm
+    top = z + frame.half_mm[2]
+    part = _window(fine, (x - 50.0, x + 30.0), (y - 45.0, y + 30.0), (top - 6.0, top + 30.0))
+    last = x - 2.0 if isinstance(spine, NotFound) else min(spine.x_mm + 8.0, x - 2.0)
+    return _named(find_tube(_soft(part, contrast), part, (11.0, 21.0), 0.4, last), "ascending")
 
 
-def _tube_in(
-    fine: Grid, soft: Mask, rows: Floats, columns: Floats, levels: Floats, radius_mm: tuple[float, float], share: float,
-    name: str,
-) -> Tube | NotFound:
-    """Look for a tube in a window of the finer grid."""
-    if min(len(rows), len(columns)) < 8 or len(levels) < 4:
-        return NotFound((f"No {name} aorta: where it should be is outside the field of view.",))
-    part = Grid(
-        fine.hu[np.ix_(levels, rows, columns)], fine.z_mm[levels], fine.y_mm[rows], fine.x_mm[columns], fine.step_mm,
-        fine.turn,
-    )
-    found = find_tube(soft[np.ix_(levels, rows, columns)], part, radius_mm, share)
+def _window(fine: Grid, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float]) -> Grid:
+    """A part of a grid, mm; it may be empty."""
+    axes = (fine.z_mm, fine.y_mm, fine.x_mm)
+    inside = [np.flatnonzero((axis >= a) & (axis <= b)) for axis, (a, b) in zip(axes, (z, y, x), strict=True)]
+    levels, rows, columns = inside
+    hu = fine.hu[np.ix_(levels, rows, columns)]
+    return Grid(hu, fine.z_mm[levels], fine.y_mm[rows], fine.x_mm[columns], fine.step_mm, fine.turn)
+
+
+def _soft(part: Grid, contrast: bool) -> Mask:
+    """Soft tissue; with contrast bright blood is soft tissue too."""
+    smooth = ndimage.gaussian_filter(part.hu, (0.0, 0.8, 0.8))
+    return np.asarray((smooth > FAT_EDGE_HU) & (smooth < (np.inf if contrast else _BONE_HU)))
+
+
+def _named(found: Tube | NotFound, name: str) -> Tube | NotFound:
+    """Say of which vessel a reason speaks."""
     if isinstance(found, NotFound):
         return NotFound(tuple(f"No {name} aorta: {reason}." for reason in found.reasons))
     return found

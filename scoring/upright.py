@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scoring.volume import Volume
 
-COARSE_MM = 3.0
+SLICE_MM = 3.0
 UNSEEN_HU = -1150.0  # below any air: padding outside the reconstructed field
 _PADDING_HU = -3000.0
 _ALONG = 0.9  # cosine from which on pixels run along a patient's axis
@@ -92,14 +92,31 @@ def blocks(hu: NDArray[np.floating], size: tuple[int, int, int]) -> Singles:
     skip, down, across = size
     part = hu[::skip]
     rows, columns = part.shape[1] // down * down, part.shape[2] // across * across
-    part = np.maximum(part[:, :rows, :columns], np.float32(_PADDING_HU)).astype(np.float32, copy=False)
-    summed = np.add.reduceat(part, np.arange(0, columns, across), axis=2) if across > 1 else part
-    summed = summed.reshape(len(part), rows // down, down, -1).sum(axis=2)
-    return np.asarray(summed / np.float32(down * across), dtype=np.float32)
+    summed = part[:, :rows:down, :columns].astype(np.float32)
+    for k in range(1, down):  # whole rows are added: one pass through the volume
+        summed += part[:, k:rows:down, :columns]
+    few = summed[:, :, :columns:across].copy()
+    for k in range(1, across):
+        few += summed[:, :, k:columns:across]
+    return np.maximum(few / np.float32(down * across), np.float32(_PADDING_HU))
 
 
-def coarse_grid(volume: Volume, turn: Turn, cell_mm: float = COARSE_MM) -> Grid:
-    """Make a volume coarse.
+def coarser(grid: Grid, cell_mm: float) -> Grid:
+    """Make a grid coarser in the plane, by a whole number of its cells."""
+    down, across = (max(1, round(cell_mm / step)) for step in grid.step_mm[1:])
+    hu = blocks(grid.hu, (1, down, across))
+    return Grid(
+        hu=hu,
+        z_mm=grid.z_mm,
+        y_mm=_middles(grid.y_mm, hu.shape[1], down),
+        x_mm=_middles(grid.x_mm, hu.shape[2], across),
+        step_mm=(grid.step_mm[0], grid.step_mm[1] * down, grid.step_mm[2] * across),
+        turn=grid.turn,
+    )
+
+
+def upright_grid(volume: Volume, turn: Turn, cell_mm: float) -> Grid:
+    """Turn a volume upright and average it over cells.
 
     Parameters
     ----------
@@ -108,45 +125,56 @@ def coarse_grid(volume: Volume, turn: Turn, cell_mm: float = COARSE_MM) -> Grid:
     turn
         From `turn_of`.
     cell_mm
-        Wanted size of a cell; slices are skipped where they lie closer.
+        Wanted size of a cell in the plane; slices are skipped where they lie closer than 2 mm.
     """
     z, y, x = axes_mm(volume, turn)
     row_mm, column_mm = (volume.column_mm, volume.row_mm) if turn.swapped else (volume.row_mm, volume.column_mm)
-    size = (
-        max(1, round(cell_mm / volume.increment_mm)),
-        max(1, round(cell_mm / row_mm)),
-        max(1, round(cell_mm / column_mm)),
-    )
-    hu = blocks(turn.upright(volume.hu), size)
-    skip, down, across = size
+    skip = max(1, round(SLICE_MM / volume.increment_mm))
+    down, across = max(1, round(cell_mm / row_mm)), max(1, round(cell_mm / column_mm))
+    hu = blocks(turn.upright(volume.hu), (skip, down, across))
     return Grid(
         hu=hu,
         z_mm=np.asarray(z[::skip], dtype=np.float64),
-        y_mm=y[: hu.shape[1] * down].reshape(-1, down).mean(axis=1),
-        x_mm=x[: hu.shape[2] * across].reshape(-1, across).mean(axis=1),
+        y_mm=_middles(y, hu.shape[1], down),
+        x_mm=_middles(x, hu.shape[2], across),
         step_mm=(volume.increment_mm * skip, row_mm * down, column_mm * across),
         turn=turn,
     )
 
 
+def _middles(axis: Floats, count: int, each: int) -> Floats:
+    """Middles of `count` blocks of an axis."""
+    return np.asarray(axis[: count * each].reshape(count, each).mean(axis=1))
+
+
 def spread_over(mask: Mask, grid: Grid, volume: Volume) -> Mask:
     """Give a coarse mask at the volume's own pixels [slice, row, column], its rim interpolated."""
     z, y, x = axes_mm(volume, grid.turn)
-    down, across = _weights(y, grid.y_mm), _weights(x, grid.x_mm)
+    down, across = _places(y, grid.y_mm), _places(x, grid.x_mm)
     nearest = np.abs(z[:, None] - grid.z_mm).argmin(axis=1)
     out = np.zeros((len(z), len(y), len(x)), dtype=bool)
     for n, k in enumerate(nearest):
-        if mask[k].any():
-            out[n] = (down @ mask[k].astype(np.float32)) @ across.T >= 0.5
+        rows, columns = np.flatnonzero(mask[k].any(axis=1)), np.flatnonzero(mask[k].any(axis=0))
+        if not len(rows):
+            continue
+        r, c = _reached(down[0], rows), _reached(across[0], columns)
+        page = mask[k].astype(np.float32)
+        low, share = down[0][r], down[1][r, None]
+        page = page[low] * (1 - share) + page[np.minimum(low + 1, len(page) - 1)] * share
+        low, share = across[0][c], across[1][c]
+        upper = np.minimum(low + 1, page.shape[1] - 1)
+        out[n, r, c] = page[:, low] * (1 - share) + page[:, upper] * share >= 0.5
     return np.ascontiguousarray(grid.turn.stored(out))
 
 
-def _weights(fine: Floats, coarse: Floats) -> Singles:
-    """Matrix [fine, coarse] of linear interpolation."""
-    place = np.clip(np.interp(fine, coarse, np.arange(len(coarse))), 0, len(coarse) - 1)
-    low = np.minimum(place.astype(int), max(len(coarse) - 2, 0))
-    out = np.zeros((len(fine), len(coarse)), dtype=np.float32)
-    rows = np.arange(len(fine))
-    out[rows, low] = 1.0 - (place - low)
-    out[rows, np.minimum(low + 1, len(coarse) - 1)] += place - low
-    return out
+def _places(fine: Floats, coarse: Floats) -> tuple[NDArray[np.intp], Singles]:
+    """Lower neighbour of each fine place among the coarse ones, and the share of the upper one."""
+    place = np.interp(fine, coarse, np.arange(len(coarse)))
+    low = place.astype(np.intp)
+    return low, (place - low).astype(np.float32)
+
+
+def _reached(low: NDArray[np.intp], cells: NDArray[np.intp]) -> slice:
+    """The fine places whose neighbours reach from the first to the last of some cells."""
+    inside = np.flatnonzero((low >= cells[0] - 1) & (low <= cells[-1]))
+    return slice(int(inside[0]), int(inside[-1]) + 1)

@@ -66,7 +66,7 @@ class Build:
     heart_scale: float = 1.0
     heart_mm: tuple[float, float] = (14.0, -16.0)
     apex_deg: float = -38.0  # direction of the apex: 0 left, -90 front
-    liver_top_mm: float = -38.0
+    liver_top_mm: float = -22.0
     sheath_mm: float = 2.5  # fat around the arteries
     blood_hu: float = 0.0  # added to all blood: contrast
     lung_hu: float = LUNG
@@ -269,8 +269,8 @@ def _heart(canvas: Canvas, build: Build, n: int, z: float) -> None:
 def _spine(canvas: Canvas, build: Build, n: int, z: float) -> None:
     """Vertebrae with their discs, the soft tissue before them, the descending aorta and the gullet."""
     page, (x, y) = canvas.hu[n], build.spine_mm
-    page[canvas.inside((4.0, y + 4.0), (34.0, 30.0))] = MUSCLE
-    page[canvas.inside((14.0, y - 18.0), (20.0, 16.0))] = FAT
+    page[canvas.inside((0.0, y + 12.0), (34.0, 22.0))] = MUSCLE
+    page[canvas.inside((18.0, y - 20.0), (25.0, 18.0))] = FAT
     page[canvas.inside((x, y), (18.0, 15.0))] = CORTEX if z % 28.0 > 5.0 else 90.0
     page[canvas.inside((x, y), (16.0, 13.0))] = BONE if z % 28.0 > 5.0 else 90.0
     page[canvas.inside((x, y + 24.0), (24.0, 10.0))] = 330.0

@@ -31,6 +31,7 @@ _RIGHT_OF_HEART_MM = 45.0  # from the spine's middle
 _BELOW_DOME_MM = 50.0  # as far below the liver's dome the heart may reach
 _PAST_DOME_MM = 20.0  # a scan that goes on so far below the dome has the heart's lower end
 _FINE_MM, _COARSE_MM = 1.5, 3.0
+_INNER_MM = 12.0
 CONTRAST_HU = 100.0  # mean of the heart's interior: more is contrast (blood has 30 to 60)
 
 
@@ -131,7 +132,7 @@ def _with_vessels(
     depth = _depth(heart, grid)
     pool = _blood_pool(volume, grid, depth, share, axes)
     contrast = isinstance(pool, Roi) and pool.mean_hu > CONTRAST_HU
-    frame = _frame(heart, grid, share)
+    frame = _frame(heart, depth, grid, share)
     descending = _descending(fine, spine, contrast)
     if isinstance(descending, Tube):
         depth[_around(descending, grid)] = 0.0
@@ -308,7 +309,7 @@ def _full_width(widths: Floats, share: Floats) -> float:
     return float(np.percentile(inside, 90)) if len(inside) else float(widths.max())
 
 
-def _frame(heart: Mask, grid: Grid, share: Floats) -> Frame:
+def _frame(heart: Mask, depth: Singles, grid: Grid, share: Floats) -> Frame:
     """Middle and extents. In height: from its narrowing at the top to its end, or below the liver's dome."""
     widths = _widths(heart, grid)
     full = _full_width(widths, share)
@@ -318,12 +319,12 @@ def _frame(heart: Mask, grid: Grid, share: Floats) -> Frame:
     top = float(grid.z_mm[wide[-1]])
     dome = _dome_mm(share, int(wide[len(wide) // 2]), grid)
     low = float(grid.z_mm[wide[0]]) if dome is None else dome - 0.5 * _BELOW_DOME_MM
-    _, y, x = np.nonzero(heart[wide])
-    ends = [np.percentile(axis[index], (4, 96)) for axis, index in ((grid.x_mm, x), (grid.y_mm, y))]
-    bounds = [*((float(a), float(b)) for a, b in ends), (max(low, float(grid.z_mm[0])), top)]
-    middle = [0.5 * (a + b) for a, b in bounds]
-    half = [max(0.5 * (b - a), 1.0) for a, b in bounds]
-    return Frame((middle[0], middle[1], middle[2]), (half[0], half[1], half[2]))
+    inner = depth[wide] >= _INNER_MM  # without spurs to sternum and spine
+    _, y, x = np.nonzero(inner if inner.any() else heart[wide])
+    sides = [(float(axis[k].mean()), 2.0 * float(axis[k].std()) + _INNER_MM) for axis, k in ((grid.x_mm, x), (grid.y_mm, y))]
+    low = max(low, float(grid.z_mm[0]))
+    (middle_x, half_x), (middle_y, half_y) = sides
+    return Frame((middle_x, middle_y, 0.5 * (low + top)), (half_x, half_y, max(0.5 * (top - low), 1.0)))
 
 
 def _coverage(heart: Mask, grid: Grid, share: Floats, outside: Mask) -> Coverage:

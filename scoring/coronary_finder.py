@@ -29,9 +29,12 @@ _AIR_HU = -400.0
 _VALVE_FAT = 0.08  # share of fat around: less, deep inside, is in blood
 _VALVE_DEPTH_MM = 15.0
 _RING_FAT, _RING_DEPTH_MM = 0.22, 24.0  # the mitral ring lies between blood and fat, deeper than the arteries
-_WALL_MM = (6.0, 4.5)  # about the aorta's circle, inwards and outwards: its wall
+_WALL_MM = (6.0, 4.5, 7.0)  # about the aorta's circle, inwards, outwards, and outwards of the descending one: its wall
 _SPECK_MM2 = 3.0
-_SPECK_SD = 6.0  # above what lies around: less may be noise
+_SPECK_SD = 6.0, 5.0  # above what lies around: less may be noise; without fat around, and with some
+_SPECK_FAT = 0.5  # more fat around: an artery's place, whatever the noise
+_INNER_DEPTH_MM, _INNER_RHO, _INNER_HEIGHT = 18.0, 0.42, (-0.25, 0.65)  # the valves' place in the heart's frame
+_BEHIND_MM = 22.0  # before the spine
 _USUAL_SD_HU = 22.0  # where the aorta was not found
 
 
@@ -42,7 +45,7 @@ class _Look:
     in_heart: float  # share of its pixels
     fat: float  # shares of what lies around
     air: float
-    around_hu: float  # median of what lies around
+    around_hu: float  # of the denser quarter of what lies around: the tissue that a speck would stand in
     depth_mm: float
     longest_mm: float
 
@@ -115,10 +118,9 @@ def _share_in_heart(thorax: Thorax, lesion: Lesion) -> float:
 
 def _what_outside(thorax: Thorax, lesion: Lesion) -> str:
     """Name what a lesion outside the heart may be."""
-    x, y, z = lesion.centre_mm
-    if isinstance(thorax.descending, Tube):
-        if thorax.descending.distance_mm((x, y, z)) <= thorax.descending.radius_mm + _WALL_MM[1]:
-            return "Outside the heart, at the descending aorta: its wall."
+    if _in_descending(thorax, lesion):
+        return "Outside the heart, at the descending aorta: its wall."
+    y = lesion.centre_mm[1]
     if not isinstance(thorax.spine, NotFound) and y > thorax.spine.front_y_mm - 5.0:
         return "Outside the heart, at the back: spine or rib."
     if y < thorax.frame.centre_mm[1] - thorax.frame.half_mm[1]:
@@ -141,7 +143,7 @@ def _look(thorax: Thorax, volume: Volume, lesion: Lesion, in_heart: float) -> _L
         in_heart=in_heart,
         fat=float(np.count_nonzero((ring > _FAT_HU[0]) & (ring < _FAT_HU[1]))) / known,
         air=float(np.count_nonzero(ring < _AIR_HU)) / known,
-        around_hu=float(np.median(ring)) if len(ring) else math.nan,
+        around_hu=float(np.percentile(ring, 75)) if len(ring) else math.nan,
         depth_mm=thorax.depth_at_mm(lesion.centre_mm),
         longest_mm=float(np.sqrt(spans[0] ** 2 + spans[1] ** 2 + height**2)),
     )
@@ -169,21 +171,23 @@ def _surely_not(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> 
         return _Verdict(None, 0.8, "On the circle of the descending aorta: its wall.")
     if _in_ascending(thorax, lesion):
         return _Verdict(None, 0.7, "On the circle of the ascending aorta, above the heart: its wall.")
+    if _may_be_noise(thorax, volume, lesion, look):
+        return _Verdict(None, 0.6, "A faint speck in muscle or blood, no higher than noise reaches.")
+    if _behind_heart(thorax, lesion):
+        return _Verdict(None, 0.7, "Between heart and spine: gullet, node or aorta.")
     if look.fat < _VALVE_FAT and look.depth_mm >= _VALVE_DEPTH_MM:
-        if _may_be_noise(thorax, volume, lesion, look):
-            return _Verdict(None, 0.6, "A faint speck in blood, no higher than noise reaches.")
         return _Verdict(None, 0.7, f"{look.depth_mm:.0f} mm deep in blood, no fat around it: a valve or its ring.")
     if look.fat < _RING_FAT and look.depth_mm >= _RING_DEPTH_MM:
         return _Verdict(None, 0.5, f"{look.depth_mm:.0f} mm deep, little fat around it: the ring of a valve.")
-    if look.fat < _VALVE_FAT and _may_be_noise(thorax, volume, lesion, look):
-        return _Verdict(None, 0.6, "A faint speck in muscle or blood, no higher than noise reaches.")
+    if look.depth_mm >= _INNER_DEPTH_MM and _in_the_middle(thorax, lesion):
+        return _Verdict(None, 0.5, "In the middle of the heart, where valves are and no artery runs.")
     return None
 
 
 def _in_descending(thorax: Thorax, lesion: Lesion) -> bool:
     """Whether a lesion lies in or on the descending aorta."""
     tube = thorax.descending
-    return isinstance(tube, Tube) and tube.distance_mm(lesion.centre_mm) <= tube.radius_mm + _WALL_MM[1]
+    return isinstance(tube, Tube) and tube.distance_mm(lesion.centre_mm) <= tube.radius_mm + _WALL_MM[2]
 
 
 def _in_ascending(thorax: Thorax, lesion: Lesion) -> bool:
@@ -194,12 +198,28 @@ def _in_ascending(thorax: Thorax, lesion: Lesion) -> bool:
     return tube.distance_mm(lesion.centre_mm) <= tube.radius_mm + _WALL_MM[1]
 
 
+def _behind_heart(thorax: Thorax, lesion: Lesion) -> bool:
+    """Whether a lesion lies just before the spine, where gullet and nodes are and no artery of the heart."""
+    spine = thorax.spine
+    if isinstance(spine, NotFound):
+        return False
+    x, y, _ = lesion.centre_mm
+    return y > spine.front_y_mm - _BEHIND_MM and abs(x - spine.x_mm) < 25.0
+
+
+def _in_the_middle(thorax: Thorax, lesion: Lesion) -> bool:
+    """Whether a lesion lies about the heart's long middle, below the great arteries' origin and above its underside."""
+    x, y, h = thorax.frame.place(lesion.centre_mm)
+    return math.hypot(x, y) < _INNER_RHO and _INNER_HEIGHT[0] < h < _INNER_HEIGHT[1]
+
+
 def _may_be_noise(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> bool:
     """Whether a lesion is one small island that stands no higher above what lies around than noise may."""
-    if len(lesion.islands) > 1 or lesion.pixels * volume.pixel_area_mm2 >= _SPECK_MM2:
+    if len(lesion.islands) > 1 or lesion.pixels * volume.pixel_area_mm2 >= _SPECK_MM2 or look.fat > _SPECK_FAT:
         return False
+    reaches = _SPECK_SD[0] if look.fat < _VALVE_FAT else _SPECK_SD[1]
     sd_hu = thorax.aorta_roi.sd_hu if isinstance(thorax.aorta_roi, Roi) else _USUAL_SD_HU
-    return lesion.peak_hu - look.around_hu < _SPECK_SD * sd_hu
+    return lesion.peak_hu - look.around_hu < reaches * sd_hu
 
 
 def _coronary(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> _Verdict:
@@ -250,10 +270,9 @@ def vessel_at(thorax: Thorax, point_mm: tuple[float, float, float]) -> Vessel:
     both 1 at the rim. The borders are ours: the right artery lies right of the front middle line and round to the back,
     the LAD in front on the left, the circumflex on the left and at the back; the left main high up and inside.
     """
-    frame = thorax.frame
-    x, y, h = ((point_mm[k] - frame.centre_mm[k]) / frame.half_mm[k] for k in range(3))
+    x, y, h = thorax.frame.place(point_mm)
     u, rho = math.degrees(math.atan2(y, x)), math.hypot(x, y)
-    if h > 0.5 and rho < 0.3 and -70.0 < u < 110.0:
+    if h > 0.5 and rho < 0.3 and 20.0 < u < 110.0:
         return "LM"
     if h > 0.7 and -95.0 < u < -66.0:
         return "LM"

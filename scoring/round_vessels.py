@@ -12,6 +12,7 @@ from scoring.volume import Volume
 FAT_EDGE_HU = -10.0  # between fat (-100) and blood (40)
 _STRAIGHT_MM = 7.0  # a slice's circle may lie as far from the line through them all
 _LEAN = 0.4  # its middle moves at most, mm per mm along the slices
+_CALCIUM_HU = 160.0  # above blood's mean: more than noise reaches
 _BLOOD_SD_HU = 15.0  # of the slices' means: more, and it is not one vessel
 
 
@@ -104,7 +105,7 @@ def roi_of_discs(
     z_axis, y_axis, x_axis = axes
     upright = grid.turn.upright(volume.hu)
     radius = share * tube.radius_mm
-    chosen, means, spreads = [], [], []
+    chosen, means, spreads, peaks = [], [], [], []
     for x, y, z in zip(tube.x_mm, tube.y_mm, tube.z_mm, strict=True):
         n = int(np.abs(z_axis - z).argmin())
         rows = np.flatnonzero(np.abs(y_axis - y) <= radius)
@@ -117,11 +118,13 @@ def roi_of_discs(
         chosen.append((np.full(len(r), n), rows[r], columns[c]))
         means.append(float(values.mean()))
         spreads.append(float(values.std()))
+        peaks.append(float(values.max()))
     if len(chosen) < 4:
         return NotFound((f"{name}: too few pixels inside the field",))
     middle = float(np.median(means))
-    like = np.abs(np.array(means) - middle) < _BLOOD_SD_HU
-    if like.mean() < 0.7 or not -20.0 < middle < 700.0:
+    clean = np.array(peaks) < middle + _CALCIUM_HU  # a circle with calcium in it is left out
+    like = clean & (np.abs(np.array(means) - middle) < _BLOOD_SD_HU)
+    if like.sum() < 0.7 * clean.sum() or like.sum() < 4 or not -20.0 < middle < 700.0:
         return NotFound((f"{name}: its slices differ too much in density to be one vessel",))
     kept = [one for one, alike in zip(chosen, like, strict=True) if alike]
     slices, rows, columns = (np.concatenate(part) for part in zip(*kept, strict=True))

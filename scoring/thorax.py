@@ -57,6 +57,11 @@ class Frame:
     centre_mm: tuple[float, float, float]
     half_mm: tuple[float, float, float]
 
+    def place(self, point_mm: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Give a point x, y, z in the frame: 0 in the middle, 1 at the rim, to the left, back and head."""
+        x, y, z = ((p - c) / h for p, c, h in zip(point_mm, self.centre_mm, self.half_mm, strict=True))
+        return x, y, z
+
 
 @dataclass(frozen=True, slots=True)
 class Spine:

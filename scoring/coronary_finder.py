@@ -48,6 +48,7 @@ class _Look:
     around_hu: float  # of the denser quarter of what lies around: the tissue that a speck would stand in
     depth_mm: float
     longest_mm: float
+    metal: float  # share of its pixels in islands that reach metal's density
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ def _look(thorax: Thorax, volume: Volume, lesion: Lesion, in_heart: float) -> _L
         air=float(np.count_nonzero(ring < _AIR_HU)) / known,
         around_hu=float(np.percentile(ring, 75)) if len(ring) else math.nan,
         depth_mm=thorax.depth_at_mm(lesion.centre_mm),
+        metal=sum(one.pixels for one in lesion.islands if one.peak_hu >= METAL_HU) / lesion.pixels,
         longest_mm=float(np.sqrt(spans[0] ** 2 + spans[1] ** 2 + height**2)),
     )
 
@@ -163,7 +165,7 @@ def _ring_hu(volume: Volume, island: Island) -> np.ndarray:
 
 def _surely_not(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> _Verdict | None:
     """Give the first reason why a lesion in the heart is no coronary calcium, or None."""
-    if lesion.peak_hu >= METAL_HU:
+    if look.metal >= 0.5:
         return _Verdict(None, 0.8, f"{lesion.peak_hu:.0f} HU: metal (stent, lead or clip), no calcium.")
     if look.air > 0.5:
         return _Verdict(None, 0.8, "Lung lies around it: a nodule or a node.")
@@ -187,7 +189,7 @@ def _surely_not(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> 
 def _in_descending(thorax: Thorax, lesion: Lesion) -> bool:
     """Whether a lesion lies in or on the descending aorta."""
     tube = thorax.descending
-    return isinstance(tube, Tube) and tube.distance_mm(lesion.centre_mm) <= tube.radius_mm + _WALL_MM[2]
+    return isinstance(tube, Tube) and tube.distance_mm(lesion.centre_mm, beyond_mm=60.0) <= tube.radius_mm + _WALL_MM[2]
 
 
 def _in_ascending(thorax: Thorax, lesion: Lesion) -> bool:
@@ -239,6 +241,8 @@ def _coronary(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> _V
         confidence, doubts = confidence * 0.7, [*doubts, f"reaches into {', '.join(one for one in votes if one != vessel)}"]
     if _near_ascending(thorax, lesion):
         confidence, doubts = confidence * 0.6, [*doubts, "near the wall of the ascending aorta"]
+    if look.metal > 0.0:
+        confidence, doubts = confidence * 0.4, [*doubts, "partly metal"]
     if look.longest_mm >= 10.0 and lesion.peak_hu >= 600.0:
         confidence, doubts = confidence * 0.6, [*doubts, "long and dense: may be a stent"]
     why = f"In the heart's fat, where the {vessel} runs" + (f"; {'; '.join(doubts)}." if doubts else ".")

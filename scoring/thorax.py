@@ -238,8 +238,11 @@ def _lung_share(lungs: Mask, hull: Mask, spine: Spine | NotFound, grid: Grid) ->
     right = hull & (grid.x_mm < middle - _RIGHT_OF_HEART_MM)
     cells = right.sum(axis=(1, 2))
     share = (lungs & right).sum(axis=(1, 2)) / np.maximum(cells, 1)
-    few = cells * grid.step_mm[1] * grid.step_mm[2] < 200.0  # the field ends there: nothing speaks of a liver
-    return np.where(few, hull.any(axis=(1, 2)).astype(np.float64), share)
+    known = np.flatnonzero(cells * grid.step_mm[1] * grid.step_mm[2] >= 200.0)
+    if not len(known):  # the field ends there: nothing speaks of a liver
+        return hull.any(axis=(1, 2)).astype(np.float64)
+    # a slice that shows too little is like its neighbour
+    return np.interp(np.arange(len(share)), known, share[known])
 
 
 def _heart(core: Mask, lungs: Mask, share: Floats, grid: Grid) -> Mask | NotFound:
@@ -392,7 +395,7 @@ def _descending(fine: Grid, spine: Spine | NotFound, contrast: bool) -> Tube | N
     x, y = spine.x_mm, spine.front_y_mm
     part = _window(fine, (x - 15.0, x + 62.0), (y - 48.0, y + 18.0), (-np.inf, np.inf))
     barred = (part.y_mm[:, None] >= y - 2.0) & (np.abs(part.x_mm - x) <= 20.0)
-    return _named(find_tube(_soft(part, contrast) & ~barred, part, (7.0, 17.5), 0.5), "descending")
+    return _named(find_tube(_soft(part, contrast) & ~barred, part, (7.0, 17.5), 0.3), "descending")
 
 
 def _ascending(fine: Grid, frame: Frame, spine: Spine | NotFound, contrast: bool) -> Tube | NotFound:

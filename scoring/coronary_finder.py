@@ -32,8 +32,10 @@ _RING_FAT, _RING_DEPTH_MM = 0.22, 24.0  # the mitral ring lies between blood and
 _WALL_MM = (6.0, 4.5, 7.0)  # about the aorta's circle, inwards, outwards, and outwards of the descending one: its wall
 _SPECK_MM2 = 3.0
 _SPECK_SD = 6.0, 5.0  # above what lies around: less may be noise; without fat around, and with some
+_FAINT_SD = 8.0
 _SPECK_FAT = 0.5  # more fat around: an artery's place, whatever the noise
-_INNER_DEPTH_MM, _INNER_RHO, _INNER_HEIGHT = 18.0, 0.42, (-0.25, 0.65)  # the valves' place in the heart's frame
+_INNER_DEPTH_MM, _INNER_RHO, _INNER_HEIGHT = 18.0, 0.42, (-0.15, 0.72)  # the valves' place in the heart's frame
+_INNER_FAT = 0.6  # more: a groove under the heart
 _BEHIND_MM = 22.0  # before the spine
 _USUAL_SD_HU = 22.0  # where the aorta was not found
 
@@ -45,10 +47,11 @@ class _Look:
     in_heart: float  # share of its pixels
     fat: float  # shares of what lies around
     air: float
-    around_hu: float  # of the denser quarter of what lies around: the tissue that a speck would stand in
     depth_mm: float
     longest_mm: float
     metal: float  # share of its pixels in islands that reach metal's density
+    above_sd: float  # of its peak over the denser quarter of what lies around, the tissue that a speck would stand in, in SD of noise
+    small: bool  # one island below `_SPECK_MM2`
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def _judge(thorax: Thorax, volume: Volume, lesion: Lesion) -> _Verdict:
     if in_heart < OUTSIDE_SHARE:
         return _Verdict(None, 0.95 if in_heart == 0.0 else 0.7, _what_outside(thorax, lesion))
     look = _look(thorax, volume, lesion, in_heart)
-    return _surely_not(thorax, volume, lesion, look) or _coronary(thorax, volume, lesion, look)
+    return _surely_not(thorax, lesion, look) or _coronary(thorax, volume, lesion, look)
 
 
 def _share_in_heart(thorax: Thorax, lesion: Lesion) -> float:
@@ -140,14 +143,17 @@ def _look(thorax: Thorax, volume: Volume, lesion: Lesion, in_heart: float) -> _L
         for axis, size in (("rows", volume.row_mm), ("columns", volume.column_mm))
     ]
     height = (lesion.islands[-1].slice - lesion.islands[0].slice + 1) * volume.increment_mm
+    around_hu = float(np.percentile(ring, 75)) if len(ring) else math.nan
+    sd_hu = thorax.aorta_roi.sd_hu if isinstance(thorax.aorta_roi, Roi) else _USUAL_SD_HU
     return _Look(
         in_heart=in_heart,
         fat=float(np.count_nonzero((ring > _FAT_HU[0]) & (ring < _FAT_HU[1]))) / known,
         air=float(np.count_nonzero(ring < _AIR_HU)) / known,
-        around_hu=float(np.percentile(ring, 75)) if len(ring) else math.nan,
+        above_sd=(lesion.peak_hu - around_hu) / max(sd_hu, 1.0),
         depth_mm=thorax.depth_at_mm(lesion.centre_mm),
-        metal=sum(one.pixels for one in lesion.islands if one.peak_hu >= METAL_HU) / lesion.pixels,
         longest_mm=float(np.sqrt(spans[0] ** 2 + spans[1] ** 2 + height**2)),
+        metal=sum(one.pixels for one in lesion.islands if one.peak_hu >= METAL_HU) / lesion.pixels,
+        small=len(lesion.islands) == 1 and lesion.pixels * volume.pixel_area_mm2 < _SPECK_MM2,
     )
 
 
@@ -163,7 +169,7 @@ def _ring_hu(volume: Volume, island: Island) -> np.ndarray:
     return np.asarray(page[(away > _RING_MM[0]) & (away <= _RING_MM[1]) & (page < 130.0)])
 
 
-def _surely_not(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> _Verdict | None:
+def _surely_not(thorax: Thorax, lesion: Lesion, look: _Look) -> _Verdict | None:
     """Give the first reason why a lesion in the heart is no coronary calcium, or None."""
     if look.metal >= 0.5:
         return _Verdict(None, 0.8, f"{lesion.peak_hu:.0f} HU: metal (stent, lead or clip), no calcium.")
@@ -173,7 +179,7 @@ def _surely_not(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> 
         return _Verdict(None, 0.8, "On the circle of the descending aorta: its wall.")
     if _in_ascending(thorax, lesion):
         return _Verdict(None, 0.7, "On the circle of the ascending aorta, above the heart: its wall.")
-    if _may_be_noise(thorax, volume, lesion, look):
+    if _may_be_noise(look):
         return _Verdict(None, 0.6, "A faint speck in muscle or blood, no higher than noise reaches.")
     if _behind_heart(thorax, lesion):
         return _Verdict(None, 0.7, "Between heart and spine: gullet, node or aorta.")
@@ -181,7 +187,7 @@ def _surely_not(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> 
         return _Verdict(None, 0.7, f"{look.depth_mm:.0f} mm deep in blood, no fat around it: a valve or its ring.")
     if look.fat < _RING_FAT and look.depth_mm >= _RING_DEPTH_MM:
         return _Verdict(None, 0.5, f"{look.depth_mm:.0f} mm deep, little fat around it: the ring of a valve.")
-    if look.depth_mm >= _INNER_DEPTH_MM and _in_the_middle(thorax, lesion):
+    if look.fat < _INNER_FAT and look.depth_mm >= _INNER_DEPTH_MM and _in_the_middle(thorax, lesion):
         return _Verdict(None, 0.5, "In the middle of the heart, where valves are and no artery runs.")
     return None
 
@@ -215,13 +221,11 @@ def _in_the_middle(thorax: Thorax, lesion: Lesion) -> bool:
     return math.hypot(x, y) < _INNER_RHO and _INNER_HEIGHT[0] < h < _INNER_HEIGHT[1]
 
 
-def _may_be_noise(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> bool:
+def _may_be_noise(look: _Look) -> bool:
     """Whether a lesion is one small island that stands no higher above what lies around than noise may."""
-    if len(lesion.islands) > 1 or lesion.pixels * volume.pixel_area_mm2 >= _SPECK_MM2 or look.fat > _SPECK_FAT:
+    if not look.small or look.fat > _SPECK_FAT:
         return False
-    reaches = _SPECK_SD[0] if look.fat < _VALVE_FAT else _SPECK_SD[1]
-    sd_hu = thorax.aorta_roi.sd_hu if isinstance(thorax.aorta_roi, Roi) else _USUAL_SD_HU
-    return lesion.peak_hu - look.around_hu < reaches * sd_hu
+    return look.above_sd < (_SPECK_SD[0] if look.fat < _VALVE_FAT else _SPECK_SD[1])
 
 
 def _coronary(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> _Verdict:
@@ -238,9 +242,14 @@ def _coronary(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> _V
     if look.fat < 0.3:
         confidence, doubts = confidence * 0.6, [*doubts, "little fat around it: may be a valve's ring or the muscle"]
     if len(votes) > 1:
-        confidence, doubts = confidence * 0.7, [*doubts, f"reaches into {', '.join(one for one in votes if one != vessel)}"]
+        confidence, doubts = (
+            confidence * 0.7,
+            [*doubts, f"reaches into {', '.join(one for one in votes if one != vessel)}"],
+        )
     if _near_ascending(thorax, lesion):
         confidence, doubts = confidence * 0.6, [*doubts, "near the wall of the ascending aorta"]
+    if look.small and look.above_sd < _FAINT_SD:
+        confidence, doubts = confidence * 0.5, [*doubts, "faint and small: may be noise"]
     if look.metal > 0.0:
         confidence, doubts = confidence * 0.4, [*doubts, "partly metal"]
     if look.longest_mm >= 10.0 and lesion.peak_hu >= 600.0:

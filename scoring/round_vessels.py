@@ -1,6 +1,7 @@
 """Great vessels that stand about upright: in slice after slice a round thing of soft tissue at nearly one place."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,20 +77,26 @@ def find_tube(
             continue
         depth = ndimage.distance_transform_edt(np.pad(page, 1), sampling=step)[1:-1, 1:-1]
         top = (depth >= ndimage.maximum_filter(depth, size=5)) & (depth >= radius_mm[0]) & (depth <= radius_mm[1])
-        places += [(n, grid.x_mm[c], grid.y_mm[r], depth[r, c]) for r, c in np.argwhere(top) if grid.x_mm[c] <= last_x_mm]
+        label, count = ndimage.label(top, np.ones((3, 3)))  # of a plateau its middle
+        for r, c in ndimage.center_of_mass(top, label, range(1, count + 1)):
+            row, column = round(r), round(c)
+            if grid.x_mm[column] <= last_x_mm:
+                places.append((n, grid.x_mm[column], grid.y_mm[row], depth[row, column]))
     if not places:
         return NotFound(("nothing round of its size",))
     found = np.array(places)
     z = grid.z_mm[found[:, 0].astype(int)]
+    of_slice = (found[:, 0][:, None] == np.arange(len(soft))).astype(np.float32)
+    alike = np.abs(found[:, 3][:, None] - found[:, 3]) < 0.35 * radius_mm[1]
     best: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
-    for lean_x in np.linspace(-_LEAN, _LEAN, 7):
-        for lean_y in np.linspace(-_LEAN, _LEAN, 7):
-            flat_x, flat_y = found[:, 1] - lean_x * (z - z.mean()), found[:, 2] - lean_y * (z - z.mean())
-            near = np.hypot(flat_x[:, None] - flat_x, flat_y[:, None] - flat_y) < _STRAIGHT_MM
-            like = near & (np.abs(found[:, 3][:, None] - found[:, 3]) < 0.35 * radius_mm[1])
-            most = int(np.argmax(like.sum(axis=1)))
-            if like[most].sum() > len(best):
-                best = np.flatnonzero(like[most])
+    most = 0
+    for lean_x, lean_y in product(np.linspace(-_LEAN, _LEAN, 5), repeat=2):
+        x, y = found[:, 1] - lean_x * (z - z.mean()), found[:, 2] - lean_y * (z - z.mean())
+        near = alike & (np.hypot(x[:, None] - x, y[:, None] - y) < _STRAIGHT_MM)
+        slices = (near.astype(np.float32) @ of_slice > 0).sum(axis=1)
+        if slices.max() > most:
+            most = int(slices.max())
+            best = np.flatnonzero(near[int(np.argmax(slices))])
     _, first = np.unique(found[best, 0], return_index=True)
     members = best[first]
     needed = max(4, int(np.ceil(share * len(soft))))

@@ -220,9 +220,7 @@ def _spine(grid: Grid, hull: Mask) -> Spine | NotFound:
     return Spine(place, float(np.median(fronts)))
 
 
-def _core(
-    grid: Grid, lungs: Mask, outside: Mask, hull: Mask, rim: Mask, spine: Spine | NotFound
-) -> Mask:
+def _core(grid: Grid, lungs: Mask, outside: Mask, hull: Mask, rim: Mask, spine: Spine | NotFound) -> Mask:
     """Everything between the lungs that is neither lung nor bone, [head, back, left]."""
     core = rim & ~lungs & ~outside & ~((grid.hu > _BONE_HU) & ~hull)
     if isinstance(spine, NotFound):
@@ -329,7 +327,9 @@ def _frame(heart: Mask, depth: Singles, grid: Grid, share: Floats) -> Frame:
     low = float(grid.z_mm[wide[0]]) if dome is None else dome - 0.5 * _BELOW_DOME_MM
     inner = depth[wide] >= _INNER_MM  # without spurs to sternum and spine
     _, y, x = np.nonzero(inner if inner.any() else heart[wide])
-    sides = [(float(axis[k].mean()), 2.0 * float(axis[k].std()) + _INNER_MM) for axis, k in ((grid.x_mm, x), (grid.y_mm, y))]
+    sides = [
+        (float(axis[k].mean()), 2.0 * float(axis[k].std()) + _INNER_MM) for axis, k in ((grid.x_mm, x), (grid.y_mm, y))
+    ]
     low = max(low, float(grid.z_mm[0]))
     (middle_x, half_x), (middle_y, half_y) = sides
     return Frame((middle_x, middle_y, 0.5 * (low + top)), (half_x, half_y, max(0.5 * (top - low), 1.0)))

@@ -119,7 +119,9 @@ def _plaques(build: Build, number: int, rng: np.random.Generator) -> list[Dense]
         score = score_at(group, float(rng.uniform(55.0, 80.0)), float(rng.uniform(0.05, 0.98)))
     lesions = draw_lesions(score, (250.0, 800.0), rng)
     return [
-        Dense(one.vessel, build.course(one.vessel, one.along), one.semi_axes_mm, HU_PER_MG_PER_CC * one.density_mg_per_cc)
+        Dense(
+            one.vessel, build.course(one.vessel, one.along), one.semi_axes_mm, HU_PER_MG_PER_CC * one.density_mg_per_cc
+        )
         for one in lesions
     ]
 
@@ -142,8 +144,14 @@ def _others(build: Build, ranges: Ranges, number: int, rng: np.random.Generator)
         found += stretch(build, vessel, along, 1.3, _pick(ranges.stent_hu, rng))
     if rng.uniform() < 0.15:
         way = np.linspace(0.0, 1.0, 60)[:, None]
-        corners = np.array([build.place((-33.0, -10.0, 60.0)), build.place((-36.0, -16.0, 0.0)), build.place((34.0, -22.0, -30.0))])
-        points = np.where(way < 0.5, corners[0] + 2 * way * (corners[1] - corners[0]), corners[1] + (2 * way - 1) * (corners[2] - corners[1]))
+        corners = np.array(
+            [build.place((-33.0, -10.0, 60.0)), build.place((-36.0, -16.0, 0.0)), build.place((34.0, -22.0, -30.0))]
+        )
+        points = np.where(
+            way < 0.5,
+            corners[0] + 2 * way * (corners[1] - corners[0]),
+            corners[1] + (2 * way - 1) * (corners[2] - corners[1]),
+        )
         found += [Dense("lead", (float(x), float(y), float(z)), (1.3, 1.3, 1.3), 6000.0) for x, y, z in points]
     if rng.uniform() < 0.3:
         at = (-0.6 * build.cavity_mm[0], float(rng.uniform(-10.0, 20.0)), float(rng.uniform(0.0, 40.0)))

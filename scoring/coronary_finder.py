@@ -8,9 +8,10 @@ was measured on real persons.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from scoring.candidates import Proposal, proposed_labels
@@ -21,6 +22,7 @@ from scoring.settings import ScoreSettings
 from scoring.thorax import Thorax, find_thorax
 from scoring.volume import Volume
 
+SURE = 0.7
 OUTSIDE_SHARE = 0.35  # of its pixels inside the heart: less is bone, wall, lung or aorta
 METAL_HU = 1500.0  # and above; the densest plaques have some 1300
 _RING_MM = (2.0, 6.0)  # around a lesion: beyond the scanner's blur, within its fat
@@ -37,6 +39,7 @@ _SPECK_FAT = 0.5  # more fat around: an artery's place, whatever the noise
 _INNER_DEPTH_MM, _INNER_RHO, _INNER_HEIGHT = 18.0, 0.42, (-0.15, 0.72)  # the valves' place in the heart's frame
 _INNER_FAT = 0.6  # more: a groove under the heart
 _BEHIND_MM = 22.0  # before the spine
+_LONG_MM, _DENSE_HU = 10.0, 600.0  # a stent whose struts the scanner blurs
 _USUAL_SD_HU = 22.0  # where the aorta was not found
 
 
@@ -50,7 +53,7 @@ class _Look:
     depth_mm: float
     longest_mm: float
     metal: float  # share of its pixels in islands that reach metal's density
-    above_sd: float  # of its peak over the denser quarter of what lies around, the tissue that a speck would stand in, in SD of noise
+    above_sd: float  # its peak over the denser quarter of what lies around, in SD of noise
     small: bool  # one island below `_SPECK_MM2`
 
 
@@ -102,7 +105,18 @@ def draft_labels(volume: Volume, settings: ScoreSettings) -> Labels | NotFound:
     if isinstance(thorax, NotFound):
         return thorax
     lesions = find_lesions(volume, find_islands(volume, settings), None, settings)
-    return proposed_labels(propose_in(thorax, volume, lesions), volume, RuleFinder().name)
+    proposals = propose_in(thorax, volume, lesions)
+    name = RuleFinder().name
+    drawn = proposed_labels(proposals, volume, name)
+    return replace(drawn, notes=(f"PROPOSED by {name}, not reviewed by a person.", *_doubts(proposals)))
+
+
+def _doubts(proposals: Sequence[Proposal]) -> list[str]:
+    """Say what a person must look at first: what was proposed in doubt, and what in the heart was left out in doubt."""
+    weak = sum(one.vessel is not None and one.confidence < SURE for one in proposals)
+    left = sum(one.vessel is None and one.confidence < SURE for one in proposals)
+    notes = [f"{weak} lesion(s) were proposed in doubt (confidence below {SURE:g})."] if weak else []
+    return [*notes, f"{left} lesion(s) were left out in doubt (confidence below {SURE:g})."] if left else notes
 
 
 def _judge(thorax: Thorax, volume: Volume, lesion: Lesion) -> _Verdict:
@@ -157,7 +171,7 @@ def _look(thorax: Thorax, volume: Volume, lesion: Lesion, in_heart: float) -> _L
     )
 
 
-def _ring_hu(volume: Volume, island: Island) -> np.ndarray:
+def _ring_hu(volume: Volume, island: Island) -> NDArray[np.floating]:
     """Pixels around an island in its slice that are not dense themselves."""
     reach = [int(np.ceil(_RING_MM[1] / size)) + 1 for size in (volume.row_mm, volume.column_mm)]
     low = [max(int(index.min()) - pad, 0) for index, pad in zip((island.rows, island.columns), reach, strict=True)]
@@ -236,24 +250,21 @@ def _coronary(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> _V
         vessel = vessel_at(thorax, volume.to_patient_mm(island.slice, row, column))
         votes[vessel] = votes.get(vessel, 0) + island.pixels
     vessel = max(votes, key=lambda one: votes[one])
-    confidence, doubts = 0.9, []
-    if look.in_heart < 0.7:
-        confidence, doubts = confidence * 0.5, [*doubts, "at the rim of the heart"]
-    if look.fat < 0.3:
-        confidence, doubts = confidence * 0.6, [*doubts, "little fat around it: may be a valve's ring or the muscle"]
-    if len(votes) > 1:
-        confidence, doubts = (
-            confidence * 0.7,
-            [*doubts, f"reaches into {', '.join(one for one in votes if one != vessel)}"],
-        )
-    if _near_ascending(thorax, lesion):
-        confidence, doubts = confidence * 0.6, [*doubts, "near the wall of the ascending aorta"]
-    if look.small and look.above_sd < _FAINT_SD:
-        confidence, doubts = confidence * 0.5, [*doubts, "faint and small: may be noise"]
-    if look.metal > 0.0:
-        confidence, doubts = confidence * 0.4, [*doubts, "partly metal"]
-    if look.longest_mm >= 10.0 and lesion.peak_hu >= 600.0:
-        confidence, doubts = confidence * 0.6, [*doubts, "long and dense: may be a stent"]
+    confidence = 0.9
+    doubts: list[str] = []
+    others = ", ".join(one for one in votes if one != vessel)
+    for true, factor, doubt in (
+        (look.in_heart < 0.7, 0.5, "at the rim of the heart"),
+        (look.fat < 0.3, 0.6, "little fat around it: may be a valve's ring or the muscle"),
+        (len(votes) > 1, 0.7, f"reaches into {others}"),
+        (_near_ascending(thorax, lesion), 0.6, "near the wall of the ascending aorta"),
+        (look.small and look.above_sd < _FAINT_SD, 0.5, "faint and small: may be noise"),
+        (look.metal > 0.0, 0.4, "partly metal"),
+        (look.longest_mm >= _LONG_MM and lesion.peak_hu >= _DENSE_HU, 0.6, "long and dense: may be a stent"),
+    ):
+        if true:
+            confidence *= factor
+            doubts.append(doubt)
     why = f"In the heart's fat, where the {vessel} runs" + (f"; {'; '.join(doubts)}." if doubts else ".")
     return _Verdict(vessel, confidence, why)
 

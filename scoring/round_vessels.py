@@ -10,6 +10,7 @@ from scipy import ndimage
 from scoring.upright import Floats, Grid, Mask
 from scoring.volume import Volume
 
+BONE_HU = 130.0
 FAT_EDGE_HU = -10.0  # between fat (-100) and blood (40)
 _STRAIGHT_MM = 7.0  # a slice's circle may lie as far from the line through them all
 _LEAN = 0.4  # its middle moves at most, mm per mm along the slices
@@ -40,6 +41,14 @@ class Tube:
             return float("inf")
         at = float(np.interp(z, self.z_mm, self.x_mm)), float(np.interp(z, self.z_mm, self.y_mm))
         return float(np.hypot(x - at[0], y - at[1]))
+
+    def cells(self, grid: Grid, wall_mm: float = 3.0) -> Mask:
+        """Mark the cells inside it, with its wall, [head, back, left]; above and below it goes on straight."""
+        out = np.zeros(grid.hu.shape, dtype=bool)
+        for n, z in enumerate(grid.z_mm):
+            x, y = float(np.interp(z, self.z_mm, self.x_mm)), float(np.interp(z, self.z_mm, self.y_mm))
+            out[n] = (grid.y_mm[:, None] - y) ** 2 + (grid.x_mm - x) ** 2 <= (self.radius_mm + wall_mm) ** 2
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +149,25 @@ def roi_of_discs(
     return Roi(name, stored_indices(slices, rows, columns, grid, volume.hu.shape), float(values.mean()), sd)
 
 
+def roi_of_ball(
+    name: str,
+    middle_mm: tuple[float, float, float],
+    radius_mm: float,
+    volume: Volume,
+    axes: tuple[Floats, Floats, Floats],
+    grid: Grid,
+) -> Roi:
+    """Take a ball around a point z, y, x as a region to measure."""
+    picked = [np.flatnonzero(np.abs(axis - at) <= radius_mm) for axis, at in zip(axes, middle_mm, strict=True)]
+    far = [(axis[index] - at) ** 2 for axis, index, at in zip(axes, picked, middle_mm, strict=True)]
+    ball = np.nonzero(far[0][:, None, None] + far[1][None, :, None] + far[2][None, None, :] <= radius_mm**2)
+    slices, rows, columns = (index[part] for index, part in zip(picked, ball, strict=True))
+    values = grid.turn.upright(volume.hu)[slices, rows, columns]
+    spreads = [float(values[slices == n].std()) for n in np.unique(slices)]
+    indices = stored_indices(slices, rows, columns, grid, volume.hu.shape)
+    return Roi(name, indices, float(values.mean()), float(np.median(spreads)))
+
+
 def stored_indices(
     slices: NDArray[np.intp], rows: NDArray[np.intp], columns: NDArray[np.intp], grid: Grid, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
@@ -150,3 +178,25 @@ def stored_indices(
         for index, size, reverse in zip((slices, rows, columns), sizes, grid.turn.reversed_axes, strict=True)
     ]
     return (back[0], back[2], back[1]) if grid.turn.swapped else (back[0], back[1], back[2])
+
+
+def window(fine: Grid, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float]) -> Grid:
+    """Cut a part out of a grid, mm; it may be empty."""
+    axes = (fine.z_mm, fine.y_mm, fine.x_mm)
+    inside = [np.flatnonzero((axis >= a) & (axis <= b)) for axis, (a, b) in zip(axes, (z, y, x), strict=True)]
+    levels, rows, columns = inside
+    hu = fine.hu[np.ix_(levels, rows, columns)]
+    return Grid(hu, fine.z_mm[levels], fine.y_mm[rows], fine.x_mm[columns], fine.step_mm, fine.turn)
+
+
+def soft_tissue(part: Grid, contrast: bool) -> Mask:
+    """Mark soft tissue; with contrast bright blood is soft tissue too."""
+    smooth = ndimage.gaussian_filter(part.hu, (0.0, 0.8, 0.8))
+    return np.asarray((smooth > FAT_EDGE_HU) & (smooth < (np.inf if contrast else BONE_HU)))
+
+
+def named(found: Tube | NotFound, name: str) -> Tube | NotFound:
+    """Say of which vessel a reason speaks."""
+    if isinstance(found, NotFound):
+        return NotFound(tuple(f"No {name} aorta: {reason}." for reason in found.reasons))
+    return found

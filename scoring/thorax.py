@@ -1,4 +1,4 @@
-"""Landmarks of a plain cardiac CT: lungs, spine, the heart between them, aorta, and regions to measure noise and blood in.
+"""Landmarks of a plain cardiac CT: lungs, spine, heart, aorta, and regions to measure noise and blood in.
 
 Rules on tissue and place, none of them learnt. The volume is made coarse (3 mm), which is enough for organs and fast.
 What is not clearly there is not found, with a reason: a wrong region to measure would be worse than none.
@@ -9,15 +9,39 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from scoring.round_vessels import FAT_EDGE_HU, NotFound, Roi, Tube, find_tube, roi_of_discs, stored_indices
-from scoring.upright import UNSEEN_HU, Floats, Grid, Mask, Singles, axes_mm, coarser, spread_over, turn_of, upright_grid
+from scoring.round_vessels import (
+    BONE_HU,
+    FAT_EDGE_HU,
+    NotFound,
+    Roi,
+    Tube,
+    find_tube,
+    named,
+    roi_of_ball,
+    roi_of_discs,
+    soft_tissue,
+    window,
+)
+from scoring.upright import (
+    UNSEEN_HU,
+    Floats,
+    Grid,
+    Mask,
+    Singles,
+    axes_mm,
+    box_of,
+    coarser,
+    depth_in,
+    spread_over,
+    turn_of,
+    upright_grid,
+)
 from scoring.volume import Volume
 
 MIN_SLICES = 8
 LUNG_HU = -400.0  # and below: lung, or air
 _AIR_HU = -975.0  # a fifth of outside air lies below; of lung nothing
 _LEAST_LUNG_CM3 = 150.0
-_BONE_HU = 130.0
 _RIM_MM = 8.0  # the heart reaches as far beyond the lungs' hull, towards the sternum
 _LEAST_HEART_MM = 25.0  # inscribed radius
 _OPENED_MM = 22.0  # wider than the aorta: what is thinner is no heart
@@ -134,13 +158,13 @@ def _with_vessels(
 ) -> Thorax:
     """Add the vessels, the regions to measure and the coverage to a heart."""
     axes = axes_mm(volume, grid.turn)
-    depth = _depth(heart, grid)
+    depth = depth_in(heart, grid)
     pool = _blood_pool(volume, grid, depth, share, axes)
     contrast = isinstance(pool, Roi) and pool.mean_hu > CONTRAST_HU
     frame = _frame(heart, depth, grid, share)
     descending = _descending(fine, spine, contrast)
     if isinstance(descending, Tube):
-        depth[_around(descending, grid)] = 0.0
+        depth[descending.cells(grid)] = 0.0
         heart = depth > 0.0
     ascending = _ascending(fine, frame, spine, contrast)
     aorta: Roi | NotFound = NotFound(("No aorta was found to measure noise in.",))
@@ -204,7 +228,7 @@ def _spine(grid: Grid, hull: Mask) -> Spine | NotFound:
     rear = np.array([grid.y_mm[np.flatnonzero(page.any(axis=1))[-1]] for page in hull if page.any()])
     edge = float(np.median(rear))
     window = (grid.y_mm > edge - 30.0) & (grid.y_mm < edge + 35.0)
-    bone = (grid.hu > _BONE_HU) & window[None, :, None]
+    bone = (grid.hu > BONE_HU) & window[None, :, None]
     across = bone.sum(axis=(0, 1)).astype(np.float64)
     wide = max(1, round(36.0 / grid.step_mm[2]))
     summed = np.convolve(across, np.ones(wide), mode="same")
@@ -222,7 +246,7 @@ def _spine(grid: Grid, hull: Mask) -> Spine | NotFound:
 
 def _core(grid: Grid, lungs: Mask, outside: Mask, hull: Mask, rim: Mask, spine: Spine | NotFound) -> Mask:
     """Everything between the lungs that is neither lung nor bone, [head, back, left]."""
-    core = rim & ~lungs & ~outside & ~((grid.hu > _BONE_HU) & ~hull)
+    core = rim & ~lungs & ~outside & ~((grid.hu > BONE_HU) & ~hull)
     if isinstance(spine, NotFound):
         return np.asarray(core)
     core &= (grid.x_mm >= spine.x_mm + _WIDEST_MM[0]) & (grid.x_mm <= spine.x_mm + _WIDEST_MM[1])
@@ -238,14 +262,14 @@ def _lung_share(lungs: Mask, hull: Mask, spine: Spine | NotFound, grid: Grid) ->
     share = (lungs & right).sum(axis=(1, 2)) / np.maximum(cells, 1)
     known = np.flatnonzero(cells * grid.step_mm[1] * grid.step_mm[2] >= 200.0)
     if not len(known):  # the field ends there: nothing speaks of a liver
-        return hull.any(axis=(1, 2)).astype(np.float64)
+        return np.asarray(hull.any(axis=(1, 2)), dtype=np.float64)
     # a slice that shows too little is like its neighbour
-    return np.interp(np.arange(len(share)), known, share[known])
+    return np.asarray(np.interp(np.arange(len(share)), known, share[known]), dtype=np.float64)
 
 
 def _heart(core: Mask, lungs: Mask, share: Floats, grid: Grid) -> Mask | NotFound:
-    """The widest thing of the core with lung on either side, without what is thinner than the aorta is wide."""
-    depth = _depth(core, grid)
+    """Take the widest thing of the core with lung on either side, without what is thinner than an aorta."""
+    depth = depth_in(core, grid)
     chest = share >= _LUNG_SHARE
     if not chest.any():
         return NotFound(("No slice shows lungs around a heart; this is the abdomen, or the neck.",))
@@ -257,26 +281,11 @@ def _heart(core: Mask, lungs: Mask, share: Floats, grid: Grid) -> Mask | NotFoun
         return NotFound(("No soft tissue as large as a heart lies between two lungs.",))
     opened = min(_OPENED_MM, 0.6 * radius)
     label, _ = ndimage.label(depth > opened)
-    inside = _box(core)
+    inside = box_of(core)
     away = ndimage.distance_transform_edt(label[inside] != label[place], sampling=grid.step_mm)
     heart = np.zeros_like(core)
     heart[inside] = core[inside] & (away <= opened + 10.0)
-    return _between_top_and_liver(heart, place[0], share, grid)
-
-
-def _box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box around a mask, and one cell more where there is one: beyond it no distance changes."""
-    found = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    return tuple(slice(max(int(one[0]) - 1, 0), int(one[-1]) + 2) if len(one) else slice(0, 0) for one in found)
-
-
-def _depth(mask: Mask, grid: Grid) -> Singles:
-    """How deep each cell lies in a mask, mm; where the volume ends the mask is taken to go on."""
-    out = np.zeros(mask.shape, dtype=np.float32)
-    inside = _box(mask)
-    if out[inside].size:
-        out[inside] = ndimage.distance_transform_edt(mask[inside], sampling=grid.step_mm)
-    return out
+    return _between_top_and_liver(heart, int(place[0]), share, grid)
 
 
 def _between_top_and_liver(heart: Mask, seed: int, share: Floats, grid: Grid) -> Mask | NotFound:
@@ -360,70 +369,32 @@ def _coverage(heart: Mask, grid: Grid, share: Floats, outside: Mask) -> Coverage
 def _blood_pool(
     volume: Volume, grid: Grid, depth: Singles, share: Floats, axes: tuple[Floats, Floats, Floats]
 ) -> Roi | NotFound:
-    """A ball in the widest part of the heart that is neither fat nor at its rim."""
+    """Measure a ball in the widest part of the heart that is neither fat nor at its rim."""
     smooth = ndimage.gaussian_filter(grid.hu, 0.7)
     tissue = (depth >= 12.0) & (smooth > FAT_EDGE_HU + 10.0) & (share >= _CLEAR_OF_LIVER)[:, None, None]
-    wide = _depth(tissue, grid)
+    wide = depth_in(tissue, grid)
     place = np.unravel_index(int(np.argmax(wide)), wide.shape)
     if wide[place] < 9.0:
         return NotFound(("No part of the heart's interior is free of fat and wide enough to measure blood in.",))
     radius = min(0.7 * float(wide[place]), 12.0)
-    middle = grid.z_mm[place[0]], grid.y_mm[place[1]], grid.x_mm[place[2]]
-    picked = [np.flatnonzero(np.abs(axis - at) <= radius) for axis, at in zip(axes, middle, strict=True)]
-    far = [(axis[index] - at) ** 2 for axis, index, at in zip(axes, picked, middle, strict=True)]
-    ball = np.nonzero(far[0][:, None, None] + far[1][None, :, None] + far[2][None, None, :] <= radius**2)
-    slices, rows, columns = (index[part] for index, part in zip(picked, ball, strict=True))
-    values = grid.turn.upright(volume.hu)[slices, rows, columns]
-    spreads = [float(values[slices == n].std()) for n in np.unique(slices)]
-    indices = stored_indices(slices, rows, columns, grid, volume.hu.shape)
-    return Roi("interior of the heart", indices, float(values.mean()), float(np.median(spreads)))
-
-
-def _around(tube: Tube, grid: Grid) -> Mask:
-    """Cells inside a tube, with its wall."""
-    out = np.zeros(grid.hu.shape, dtype=bool)
-    for n, z in enumerate(grid.z_mm):
-        x, y = float(np.interp(z, tube.z_mm, tube.x_mm)), float(np.interp(z, tube.z_mm, tube.y_mm))
-        out[n] = (grid.y_mm[:, None] - y) ** 2 + (grid.x_mm - x) ** 2 <= (tube.radius_mm + 3.0) ** 2
-    return out
+    middle = (float(grid.z_mm[place[0]]), float(grid.y_mm[place[1]]), float(grid.x_mm[place[2]]))
+    return roi_of_ball("interior of the heart", middle, radius, volume, axes, grid)
 
 
 def _descending(fine: Grid, spine: Spine | NotFound, contrast: bool) -> Tube | NotFound:
-    """The round vessel before and left of the spine."""
+    """Find the round vessel before and left of the spine."""
     if isinstance(spine, NotFound):
         return NotFound(("No descending aorta: there is no spine to look beside.",))
     x, y = spine.x_mm, spine.front_y_mm
-    part = _window(fine, (x - 15.0, x + 62.0), (y - 48.0, y + 18.0), (-np.inf, np.inf))
+    part = window(fine, (x - 15.0, x + 62.0), (y - 48.0, y + 18.0), (-np.inf, np.inf))
     barred = (part.y_mm[:, None] >= y - 2.0) & (np.abs(part.x_mm - x) <= 20.0)
-    return _named(find_tube(_soft(part, contrast) & ~barred, part, (7.0, 17.5), 0.3), "descending")
+    return named(find_tube(soft_tissue(part, contrast) & ~barred, part, (7.0, 17.5), 0.4), "descending")
 
 
 def _ascending(fine: Grid, frame: Frame, spine: Spine | NotFound, contrast: bool) -> Tube | NotFound:
-    """The round vessel in the middle of what lies above the heart's widest part; the one to the left is the trunk."""
+    """Find the round vessel above the heart, right of the pulmonary trunk."""
     x, y, z = frame.centre_mm
     top = z + frame.half_mm[2]
-    part = _window(fine, (x - 50.0, x + 30.0), (y - 45.0, y + 30.0), (top - 6.0, top + 30.0))
+    part = window(fine, (x - 50.0, x + 30.0), (y - 45.0, y + 30.0), (top - 6.0, top + 30.0))
     last = x - 2.0 if isinstance(spine, NotFound) else min(spine.x_mm + 8.0, x - 2.0)
-    return _named(find_tube(_soft(part, contrast), part, (11.0, 21.0), 0.4, last), "ascending")
-
-
-def _window(fine: Grid, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float]) -> Grid:
-    """A part of a grid, mm; it may be empty."""
-    axes = (fine.z_mm, fine.y_mm, fine.x_mm)
-    inside = [np.flatnonzero((axis >= a) & (axis <= b)) for axis, (a, b) in zip(axes, (z, y, x), strict=True)]
-    levels, rows, columns = inside
-    hu = fine.hu[np.ix_(levels, rows, columns)]
-    return Grid(hu, fine.z_mm[levels], fine.y_mm[rows], fine.x_mm[columns], fine.step_mm, fine.turn)
-
-
-def _soft(part: Grid, contrast: bool) -> Mask:
-    """Soft tissue; with contrast bright blood is soft tissue too."""
-    smooth = ndimage.gaussian_filter(part.hu, (0.0, 0.8, 0.8))
-    return np.asarray((smooth > FAT_EDGE_HU) & (smooth < (np.inf if contrast else _BONE_HU)))
-
-
-def _named(found: Tube | NotFound, name: str) -> Tube | NotFound:
-    """Say of which vessel a reason speaks."""
-    if isinstance(found, NotFound):
-        return NotFound(tuple(f"No {name} aorta: {reason}." for reason in found.reasons))
-    return found
+    return named(find_tube(soft_tissue(part, contrast), part, (11.0, 21.0), 0.4, last), "ascending")

@@ -1,10 +1,11 @@
-"""A volume seen as a person standing upright, and made coarse: axes head, back, left, whatever way the pixels are stored."""
+"""A volume turned upright and made coarse: axes head, back, left, whatever way the pixels are stored."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from scoring.volume import Volume
 
@@ -98,7 +99,7 @@ def blocks(hu: NDArray[np.floating], size: tuple[int, int, int]) -> Singles:
     few = summed[:, :, :columns:across].copy()
     for k in range(1, across):
         few += summed[:, :, k:columns:across]
-    return np.maximum(few / np.float32(down * across), np.float32(_PADDING_HU))
+    return np.asarray(np.maximum(few / np.float32(down * across), np.float32(_PADDING_HU)), dtype=np.float32)
 
 
 def coarser(grid: Grid, cell_mm: float) -> Grid:
@@ -147,6 +148,21 @@ def _middles(axis: Floats, count: int, each: int) -> Floats:
     return np.asarray(axis[: count * each].reshape(count, each).mean(axis=1))
 
 
+def box_of(mask: Mask) -> tuple[slice, ...]:
+    """Put the smallest box around a mask, and one cell more where there is one: beyond it no distance changes."""
+    found = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return tuple(slice(max(int(one[0]) - 1, 0), int(one[-1]) + 2) if len(one) else slice(0, 0) for one in found)
+
+
+def depth_in(mask: Mask, grid: Grid) -> Singles:
+    """How deep each cell lies in a mask, mm; where the volume ends the mask is taken to go on."""
+    out = np.zeros(mask.shape, dtype=np.float32)
+    inside = box_of(mask)
+    if out[inside].size:
+        out[inside] = ndimage.distance_transform_edt(mask[inside], sampling=grid.step_mm)
+    return out
+
+
 def spread_over(mask: Mask, grid: Grid, volume: Volume) -> Mask:
     """Give a coarse mask at the volume's own pixels [slice, row, column], its rim interpolated."""
     z, y, x = axes_mm(volume, grid.turn)
@@ -175,6 +191,6 @@ def _places(fine: Floats, coarse: Floats) -> tuple[NDArray[np.intp], Singles]:
 
 
 def _reached(low: NDArray[np.intp], cells: NDArray[np.intp]) -> slice:
-    """The fine places whose neighbours reach from the first to the last of some cells."""
+    """Find the fine places whose neighbours reach from the first to the last of some cells."""
     inside = np.flatnonzero((low >= cells[0] - 1) & (low <= cells[-1]))
     return slice(int(inside[0]), int(inside[-1]) + 1)

@@ -1,4 +1,4 @@
-"""Cohorts of painted thoraces for the candidates' bench: one to develop on, one to evaluate on, drawn from other ranges."""
+"""Cohorts of painted thoraces for the candidates' bench: one to develop on, one to evaluate on, of other ranges."""
 
 from dataclasses import dataclass, replace
 
@@ -28,6 +28,7 @@ class Ranges:
     valve_pieces: tuple[int, int]
     ring_arc: Range  # share of the mitral ring
     wall_mm: Range  # half length of calcium in the aortic wall
+    spine_mm: tuple[Range, ...]  # of the spine, to the left; and of the descending aorta by the spine
     stents: tuple[tuple[str, float], ...]  # where one may begin
     stent_hu: tuple[Range, ...]
 
@@ -46,6 +47,7 @@ DEVELOPMENT = Ranges(
     valve_pieces=(1, 3),
     ring_arc=(0.1, 0.3),
     wall_mm=(1.5, 4.0),
+    spine_mm=((0.0, 0.0),),
     stents=(("LAD", 0.3), ("RCA", 0.2)),
     stent_hu=((1800.0, 2600.0),),
 )
@@ -62,11 +64,13 @@ EVALUATION = Ranges(
     valve_mm=(1.0, 4.5),
     valve_pieces=(2, 6),
     ring_arc=(0.3, 0.7),
-    wall_mm=(3.0, 8.0),
+    wall_mm=(4.0, 8.0),
+    spine_mm=((-8.0, -3.0), (3.0, 8.0)),
     stents=(("LAD", 0.12), ("LCX", 0.3), ("RCA", 0.45)),
     stent_hu=((1300.0, 1750.0), (2700.0, 4000.0)),
 )
-"""Nothing of these ranges of body, heart, place, turn, pieces and stents lies in those of development."""
+"""Body, heart, turn, place, spine, calcium in ring and wall, and stents lie outside the ranges of development; liver, fat,
+noise and valve pieces lie in wider ones."""
 
 GROUPS = ("white M", "white F", "black F", "hispanic M", "chinese M")
 
@@ -86,8 +90,10 @@ def draw_patient(ranges: Ranges, number: int) -> tuple[Build, Field]:
         liver_top_mm=float(rng.uniform(*ranges.liver_top_mm)),
         sheath_mm=float(rng.uniform(*ranges.sheath_mm)),
         noise_hu=float(rng.uniform(*ranges.noise_hu)),
+        spine_x_mm=_pick(ranges.spine_mm, rng),
+        aorta_off_mm=(0.5 * _pick(ranges.spine_mm, rng), 0.4 * _pick(ranges.spine_mm, rng)),
     )
-    dense = [*_plaques(build, number, rng), *_others(build, ranges, number, rng)]
+    dense = [*_plaques(build, number, rng), *_others(build, ranges, rng)]
     fov_mm = float(rng.choice([190.0, 220.0, 250.0, 350.0]))
     field = Field(
         fov_mm=fov_mm,
@@ -111,7 +117,7 @@ def _pick(ranges: tuple[Range, ...], rng: np.random.Generator) -> float:
 
 
 def _plaques(build: Build, number: int, rng: np.random.Generator) -> list[Dense]:
-    """Lay calcium on the arteries: every third patient has a small score of 10 to 40, the others that of their group."""
+    """Lay calcium on the arteries: every third patient has a score of 10 to 40, the others one of their group."""
     if number % 3 == 0:
         score = float(rng.uniform(10.0, 40.0))
     else:
@@ -126,7 +132,7 @@ def _plaques(build: Build, number: int, rng: np.random.Generator) -> list[Dense]
     ]
 
 
-def _others(build: Build, ranges: Ranges, number: int, rng: np.random.Generator) -> list[Dense]:
+def _others(build: Build, ranges: Ranges, rng: np.random.Generator) -> list[Dense]:
     """Draw what is dense and no coronary calcium: each kind in about half of the patients, leads and nodules in few."""
     found: list[Dense] = []
     if rng.uniform() < 0.5:
@@ -143,24 +149,22 @@ def _others(build: Build, ranges: Ranges, number: int, rng: np.random.Generator)
         along = begin + np.arange(0.0, 0.16, 0.012)
         found += stretch(build, vessel, along, 1.3, _pick(ranges.stent_hu, rng))
     if rng.uniform() < 0.15:
-        way = np.linspace(0.0, 1.0, 60)[:, None]
-        corners = np.array(
-            [build.place((-33.0, -10.0, 60.0)), build.place((-36.0, -16.0, 0.0)), build.place((34.0, -22.0, -30.0))]
-        )
-        points = np.where(
-            way < 0.5,
-            corners[0] + 2 * way * (corners[1] - corners[0]),
-            corners[1] + (2 * way - 1) * (corners[2] - corners[1]),
-        )
-        found += [Dense("lead", (float(x), float(y), float(z)), (1.3, 1.3, 1.3), 6000.0) for x, y, z in points]
+        found += _lead(build)
     if rng.uniform() < 0.3:
         at = (-0.6 * build.cavity_mm[0], float(rng.uniform(-10.0, 20.0)), float(rng.uniform(0.0, 40.0)))
         found.append(Dense("nodule", at, _axes(rng, (2.0, 4.0)), 500.0))
     if rng.uniform() < 0.2:
         at = (build.spine_mm[0] + 4.0, build.spine_mm[1] - 30.0, float(rng.uniform(30.0, 50.0)))
         found.append(Dense("node", at, _axes(rng, (2.0, 4.0)), 600.0))
-    del number
     return found
+
+
+def _lead(build: Build) -> list[Dense]:
+    """Lay a lead from the caval vein through the right atrium to the tip of the right ventricle."""
+    corners = np.array([build.place(one) for one in ((-33.0, -10.0, 60.0), (-36.0, -16.0, 0.0), (34.0, -22.0, -30.0))])
+    way = np.linspace(0.0, 2.0, 60)
+    points = np.stack([np.interp(way, (0.0, 1.0, 2.0), corners[:, k]) for k in range(3)], axis=1)
+    return [Dense("lead", (float(x), float(y), float(z)), (1.3, 1.3, 1.3), 6000.0) for x, y, z in points]
 
 
 def _axes(rng: np.random.Generator, radius_mm: Range) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ are cartoons of a textbook axial anatomy, none was measured in a person.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,9 @@ class Build:
     lung_hu: float = LUNG
     lungs: bool = True
     noise_hu: float = 20.0
-    dense: tuple[Dense, ...] = field(default=())
+    spine_x_mm: float = 0.0
+    aorta_off_mm: tuple[float, float] = (0.0, 0.0)  # of the descending aorta, against the usual place by the spine
+    dense: tuple[Dense, ...] = ()
 
     def place(self, point: Point) -> Point:
         """Turn a point of the heart's frame into patient coordinates; the heart leans to the front left downwards."""
@@ -90,12 +92,13 @@ class Build:
     @property
     def spine_mm(self) -> tuple[float, float]:
         """Middle of the vertebral bodies."""
-        return 0.0, self.cavity_mm[1] - 6.0
+        return self.spine_x_mm, self.cavity_mm[1] - 6.0
 
     @property
     def aorta_mm(self) -> tuple[float, float]:
         """Middle of the descending aorta."""
-        return 24.0, self.spine_mm[1] - 22.0
+        x, y = self.spine_mm
+        return x + 24.0 + self.aorta_off_mm[0], y - 22.0 + self.aorta_off_mm[1]
 
     def course(self, vessel: str, along: float) -> Point:
         """Point of an artery at a share of its length."""
@@ -133,7 +136,7 @@ class Canvas:
         self.px = where.fov_mm / where.matrix
         axis = (np.arange(where.matrix) - 0.5 * (where.matrix - 1)) * self.px
         self.x, self.y = (axis + where.centre_mm[0]).astype(np.float32), (axis + where.centre_mm[1]).astype(np.float32)
-        self.z = where.first_mm + where.slice_mm * np.arange(where.slices)
+        self.z = np.asarray(where.first_mm + where.slice_mm * np.arange(where.slices), dtype=np.float64)
         self.slice_mm = where.slice_mm
         self.hu = np.full((where.slices, where.matrix, where.matrix), -1000.0, dtype=np.float32)
         self.truth = np.zeros(self.hu.shape, dtype=np.uint8)
@@ -269,13 +272,13 @@ def _heart(canvas: Canvas, build: Build, n: int, z: float) -> None:
 def _spine(canvas: Canvas, build: Build, n: int, z: float) -> None:
     """Vertebrae with their discs, the soft tissue before them, the descending aorta and the gullet."""
     page, (x, y) = canvas.hu[n], build.spine_mm
-    page[canvas.inside((0.0, y + 12.0), (34.0, 22.0))] = MUSCLE
-    page[canvas.inside((18.0, y - 20.0), (25.0, 18.0))] = FAT
+    page[canvas.inside((x, y + 12.0), (34.0, 22.0))] = MUSCLE
+    page[canvas.inside((x + 18.0, y - 20.0), (27.0, 19.0))] = FAT
     page[canvas.inside((x, y), (18.0, 15.0))] = CORTEX if z % 28.0 > 5.0 else 90.0
     page[canvas.inside((x, y), (16.0, 13.0))] = BONE if z % 28.0 > 5.0 else 90.0
     page[canvas.inside((x, y + 24.0), (24.0, 10.0))] = 330.0
     page[canvas.inside((x, y + 22.0), (9.0, 7.0))] = 30.0
-    page[canvas.inside((2.0, y - 21.0), (7.0, 5.0))] = 35.0  # gullet
+    page[canvas.inside((x + 2.0, y - 21.0), (7.0, 5.0))] = 35.0  # gullet
     page[canvas.inside(build.aorta_mm, (12.5, 12.5))] = BLOOD + build.blood_hu
 
 
@@ -290,7 +293,9 @@ def _arteries(canvas: Canvas, build: Build) -> None:
                 canvas.blend(place, (radius, radius, radius), hu)
 
 
-def stretch(build: Build, vessel: str, along: Sequence[float], radius_mm: float, hu: float) -> tuple[Dense, ...]:
+def stretch(
+    build: Build, vessel: str, along: Sequence[float] | Floats, radius_mm: float, hu: float
+) -> tuple[Dense, ...]:
     """Metal along an artery, as beads that touch: a stent as the scanner's blur shows it."""
     axes = (radius_mm, radius_mm, radius_mm)
-    return tuple(Dense("stent", build.course(vessel, one), axes, hu) for one in along)
+    return tuple(Dense("stent", build.course(vessel, float(one)), axes, hu) for one in along)

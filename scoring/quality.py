@@ -5,7 +5,9 @@ from typing import Literal
 import msgspec
 
 from scoring.gating_quality import Gating
+from scoring.round_vessels import NotFound, Roi
 from scoring.settings import ScoreSettings
+from scoring.thorax import Thorax
 from scoring.volume import Volume, uneven_gaps
 
 Coverage = Literal["complete", "incomplete", "unknown"]
@@ -26,6 +28,28 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     blood_pool: Region | None  # inside the heart
     coverage: Coverage
     reasons: tuple[str, ...] = ()
+
+
+def measured_in(thorax: Thorax | NotFound) -> Measured:
+    """Take noise, blood and coverage from the landmarks of a volume."""
+    if isinstance(thorax, NotFound):
+        return Measured(aorta=None, blood_pool=None, coverage="unknown", reasons=thorax.reasons)
+    reasons = list(thorax.coverage.reasons)
+    for roi in (thorax.aorta_roi, thorax.blood_pool_roi):
+        reasons += roi.reasons if isinstance(roi, NotFound) else ()
+    return Measured(
+        aorta=_region(thorax.aorta_roi),
+        blood_pool=_region(thorax.blood_pool_roi),
+        coverage="complete" if thorax.coverage.complete else "incomplete",
+        reasons=tuple(dict.fromkeys(reasons)),
+    )
+
+
+def _region(roi: Roi | NotFound) -> Region | None:
+    """Copy what was measured."""
+    if isinstance(roi, NotFound):
+        return None
+    return Region(mean_hu=roi.mean_hu, sd_hu=roi.sd_hu, pixels=len(roi.pixels[0]))
 
 
 NOT_MEASURED = Measured(aorta=None, blood_pool=None, coverage="unknown", reasons=("The images were not measured.",))

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,7 @@ def score(
     json: options.JsonFile = None,
     series: options.Series = None,
     all_islands: options.AllIslands = False,
+    propose: options.Propose = False,
     kv_mode: options.KvMode = "120-only",
     connectivity: options.Connectivity = 4,
     preset: options.Preset = "agatston1990",
@@ -52,6 +54,8 @@ def score(
 ) -> None:
     """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
     try:
+        if propose and (labels is not None or all_islands):
+            raise SeriesError("--propose makes the map itself; leave out --labels and --all-islands, or --propose.")
         chosen: dict[str, object] = {
             "kv_mode": kv_mode,
             "connectivity": connectivity,
@@ -60,7 +64,8 @@ def score(
         }
         chosen |= {"very_high_from": _limits(very_high), "cardiologist": cardiologist}
         settings = _settings(chosen, preset)
-        scored = score_series(source, labels, scan, settings, _asked(person, percentiles, calibration, journal, series))
+        asked = replace(_asked(person, percentiles, calibration), journal=journal, series=series, propose=propose)
+        scored = score_series(source, labels, scan, settings, asked)
         report = scored.report
         if out is not None:
             _write(out / "score.json", to_json(report))
@@ -100,9 +105,7 @@ def _limits(text: str) -> tuple[float, ...]:
     return limits
 
 
-def _asked(
-    person: Path | None, percentiles: str, calibration: Path | None, journal: Path | None, series: int | None
-) -> Asked:
+def _asked(person: Path | None, percentiles: str, calibration: Path | None) -> Asked:
     """Read what the user adds to the images."""
     told = CalibrationTold() if calibration is None else read_calibration(calibration)
     return Asked(
@@ -110,8 +113,6 @@ def _asked(
         percentiles=_percentile_source(percentiles),
         phantom=told.phantom,
         size=told.size,
-        journal=journal,
-        series=series,
     )
 
 

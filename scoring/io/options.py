@@ -12,6 +12,7 @@ ScanFile = Annotated[Path | None, typer.Option(help="scan.json, what the acquisi
 OutFolder = Annotated[Path | None, typer.Option(help="Write score.json and report.html into this folder.")]
 JsonFile = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write score.json here; - is the output.")]
 AllIslands = Annotated[bool, typer.Option("--all-islands", help="Score every island, bone and valves too.")]
+Propose = Annotated[bool, typer.Option("--propose", help="Without a map: score what rules propose, as a draft.")]
 KvMode = Annotated[str, typer.Option(help="120-only, kv-independent or not-comparable.")]
 Connectivity = Annotated[int, typer.Option(help="4 or 8 neighbours inside a slice.")]
 Preset = Annotated[str, typer.Option(help="Whose rules: agatston1990, siemens, philips, ge or canon.")]

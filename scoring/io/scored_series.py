@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from scoring.coronary_finder import draft_labels
 from scoring.gating_quality import gating_of
 from scoring.io.dicom_in import read_series
 from scoring.io.errors import SeriesError
@@ -15,11 +16,13 @@ from scoring.io.published import read_published
 from scoring.lesions import Labels
 from scoring.mass_score import Calibration, PhantomReading, SizeClass, calibration_of
 from scoring.person import Person
-from scoring.quality import NOT_MEASURED, Quality, quality_of
+from scoring.quality import Quality, measured_in, quality_of
 from scoring.report import Review, ScoreReport, make_report
+from scoring.round_vessels import NotFound
 from scoring.score import ScanFacts, Score, score_volume
 from scoring.settings import ScoreSettings
 from scoring.standing import PercentileSource, standing
+from scoring.thorax import Thorax, find_thorax
 from scoring.volume import Refusal, Volume
 
 
@@ -32,6 +35,7 @@ class Asked:
     phantom: PhantomReading | None = None  # calibrates the mass
     size: SizeClass | None = None  # of the patient, for the scanner's factors of the mass
     journal: Path | None = None  # of the gate, for the true phases
+    propose: bool = False  # without a map: take what rules propose, as a draft
     series: int | None = None  # which one, where there are several
 
 
@@ -78,14 +82,33 @@ def score_series(
             make_report(read, None, None, scan, settings, version=version("diastole")), read, None, None
         )
     labels = None if labels_path is None else read_labels(labels_path, read)
+    thorax = find_thorax(read)
     beats = None if more.journal is None else read_beats(more.journal)
     facts = Facts(
         settings=settings,
         scan=scan,
         calibration=calibration_of(read, more.phantom, more.size),
-        quality=quality_of(read, NOT_MEASURED, gating_of(read, beats), settings),
+        quality=quality_of(read, measured_in(thorax), gating_of(read, beats), settings),
     )
+    if labels is None and more.propose:
+        return _told(_proposed(read, thorax, facts), more)
     return _told(_scored(read, labels, facts), more)
+
+
+def _proposed(volume: Volume, thorax: Thorax | NotFound, facts: Facts) -> ScoredSeries:
+    """Score a volume by what rules propose; where they cannot judge there is no total, and the report says why."""
+    labels = draft_labels(volume, facts.settings, thorax)
+    if isinstance(labels, Labels):
+        scored = _scored(volume, labels, facts)
+        return replace(scored, report=msgspec.structs.replace(scored.report, review=Review(state="draft")))
+    scored = _scored(volume, None, facts)
+    why = tuple(f"Nothing was proposed: {reason}" for reason in labels.reasons)
+    reasons = (*why, *scored.report.reasons)
+    return replace(
+        scored,
+        outcome=replace(scored.outcome, reasons=reasons),
+        report=msgspec.structs.replace(scored.report, reasons=reasons),
+    )
 
 
 def score_again(before: ScoredSeries, labels: Labels, review: Review | None) -> ScoredSeries:

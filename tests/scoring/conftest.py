@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import FileDataset
 
 from scoring.lesions import VESSELS, Labels
 from scoring.volume import SliceRecord, Volume, axial_volume
 from tests.scoring import dicom_files
-from tests.scoring.dicom_files import Block, ct_slice, painted
+from tests.scoring.dicom_files import Block, painted
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +77,12 @@ def make_records() -> Callable[..., list[SliceRecord]]:
 
 
 @pytest.fixture(scope="session")
+def ct_slice() -> Callable[..., FileDataset]:
+    """Make one CT image as pydicom data; any attribute can be set by keyword, None removes it."""
+    return dicom_files.ct_slice
+
+
+@pytest.fixture(scope="session")
 def write_series() -> Callable[..., list[pydicom.Dataset]]:
     """Write the blocks of a series as DICOM files into a folder and return the data sets."""
 
@@ -86,7 +93,7 @@ def write_series() -> Callable[..., list[pydicom.Dataset]]:
         hu = painted(blocks, slices, side, 40.0)
         written: list[pydicom.Dataset] = []
         for index in range(slices):
-            dataset = ct_slice(hu[index], 100.0 + 3.0 * index, index + 1, **attributes)
+            dataset = dicom_files.ct_slice(hu[index], 100.0 + 3.0 * index, index + 1, **attributes)
             dataset.save_as(folder / f"slice{index:03d}.dcm", enforce_file_format=True)
             written.append(dataset)
         return written

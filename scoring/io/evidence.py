@@ -1,6 +1,7 @@
 """The headers of the images that a score was made from: patient, study and order come from here and nowhere else."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from pydicom.dataset import Dataset
 from scoring.io.dicom_in import CT_IMAGE
 from scoring.io.errors import SeriesError
 from scoring.volume import Volume
+
+# whose the images are; a result of slices that differ here belongs to nobody
+IDENTITY = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "AccessionNumber")
 
 
 def read_evidence(source: Path, volume: Volume) -> tuple[Dataset, ...]:
@@ -34,9 +38,20 @@ def read_evidence(source: Path, volume: Volume) -> tuple[Dataset, ...]:
         if not at:
             raise SeriesError(f"The slice at {corner[2]:g} mm has no file any more; give the folder that was scored.")
         ordered.append(at[0])
-    for name in ("PatientID", "StudyInstanceUID", "AccessionNumber"):
-        if len({str(header.get(name, "")) for header in ordered}) > 1:
+    check_one_patient(ordered)
+    return tuple(ordered)
+
+
+def check_one_patient(headers: Sequence[Dataset]) -> None:
+    """Refuse headers of two patients, studies or orders; the text names the attribute, never a value.
+
+    Raises
+    ------
+    SeriesError
+        If they differ.
+    """
+    for name in IDENTITY:
+        if len({str(header.get(name) or "") for header in headers}) > 1:
             raise SeriesError(
                 f"The slices differ in {name}, so nobody can say whose they are; give one patient's series."
             )
-    return tuple(ordered)

@@ -161,7 +161,7 @@ def _tracking(name: str, origin: Origin) -> TrackingIdentifier:
 
 
 def _comments(report: ScoreReport) -> list[str]:
-    """Say what a reader must know beside the numbers, in the words of the page; then the settings, to score again by."""
+    """Say what a reader must know beside the numbers, as the page does; then the settings, to score again by."""
     settings = ", ".join(f"{key}={value}" for key, value in msgspec.to_builtins(report.settings).items())
     person = [] if report.standing is None else in_words(report.standing)
     words = [state_of(report), headline(report), *report.reasons, *person, *report.notes]

@@ -70,7 +70,8 @@ def make_pdf(scored: ScoredSeries, evidence: Sequence[Dataset]) -> bytes:
     register_fonts()
     report = scored.report
     body = read_page(render(report, scored.outcome, scored.volume))
-    flow = [one for section in _sections(body) for one in _section(section)]
+    flow = [] if report.draft else [Paragraph(escape(printable(state_of(report))), BODY), Spacer(0, 5)]
+    flow += [one for section in _sections(body) for one in _section(section)]
     if lacks(body.text + state_of(report)):
         flow.append(Paragraph(LACKING, SMALL))
     marks = _marks(report, evidence)
@@ -135,15 +136,15 @@ def _mark(canvas: Canvas, marks: Marks, number: int, of: int) -> None:
     canvas.line(MARGIN, FOOT - 3, A4[0] - MARGIN, FOOT - 3)
     canvas.setFillColor(RED if marks.draft else INK)
     canvas.setFont(BOLD, 7.5)
-    canvas.drawString(MARGIN, FOOT - 14, _fitted(canvas, marks.state, WIDTH - 60))
+    canvas.drawString(MARGIN, FOOT - 14, _fitted(canvas, marks.state, WIDTH))
     canvas.setFillColor(GREY)
     canvas.setFont(REGULAR, 7.5)
-    canvas.drawRightString(A4[0] - MARGIN, FOOT - 14, f"Page {number} of {of}")
+    canvas.drawRightString(A4[0] - MARGIN, FOOT - 25, f"Page {number} of {of}")
     canvas.drawString(MARGIN, FOOT - 25, marks.statement)
 
 
 def _fitted(canvas: Canvas, text: str, width: float) -> str:
-    """Shorten a text that would leave the page; its whole stands in score.json."""
+    """Shorten a text that would leave the page; its whole stands at the head of the first page or in score.json."""
     if canvas.stringWidth(text, BOLD, 7.5) <= width:
         return text
     while text and canvas.stringWidth(text + "…", BOLD, 7.5) > width:
@@ -156,10 +157,11 @@ def _marks(report: ScoreReport, evidence: Sequence[Dataset]) -> Marks:
     patient = "No images could be read as a volume, so this page belongs to no patient by itself."
     if evidence:
         header = evidence[0]
+        day = str(header.get("StudyDate") or "")
         values = (
             ("Patient ID", header.get("PatientID")),
             ("Accession", header.get("AccessionNumber")),
-            ("Study date", header.get("StudyDate")),
+            ("Study date", f"{day[:4]}-{day[4:6]}-{day[6:]}" if len(day) == 8 else day),
         )
         patient = " · ".join(f"{name} {value or '(none)'}" for name, value in values)
     return Marks(report.draft, report.simulated, printable(state_of(report)), report.statement, printable(patient))
@@ -245,7 +247,7 @@ def _table(node: Node) -> Grid:
         ("LEFTPADDING", (0, 0), (-1, -1), 2), ("RIGHTPADDING", (0, 0), (-1, -1), 2),
         *(("LINEABOVE", (0, index), (-1, index), 1.0, INK) for index in bold),
     ]  # fmt: skip
-    widths = [WIDTH * 0.2, WIDTH * 0.28] if settings else _widths(node, width)
+    widths = [WIDTH * 0.24, WIDTH * 0.24] if settings else _widths(node, width)
     return Grid(rows, colWidths=widths, repeatRows=int(head and not settings), style=style, hAlign="LEFT")
 
 

@@ -187,7 +187,7 @@ class MonitorSettings(Section, frozen=True):
 
 
 class SiteSettings(Section, frozen=True):
-    """A whole site file. Each process reads its own section; `bridge` is checked by the bridge itself."""
+    """A whole site file. Each process reads its own section; `bridge` and `scoring` are checked by those rooms."""
 
     site: str
     out: str = "out"  # journal and audit
@@ -197,6 +197,7 @@ class SiteSettings(Section, frozen=True):
     gate: GateSettings = GateSettings()
     monitor: MonitorSettings = MonitorSettings()
     bridge: dict[str, object] = msgspec.field(default_factory=dict)
+    scoring: dict[str, object] = msgspec.field(default_factory=dict)  # peers of `diastole send`
 
 
 def parse_site(text: str, origin: str) -> SiteSettings:

@@ -1,6 +1,7 @@
 """`diastole score`: a folder of slices in, a score on the table, `score.json` and `report.html`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from scoring.io.errors import SeriesError
+from scoring.io.evidence import read_evidence
 from scoring.io.html import in_words, render
 from scoring.io.published import read_person, read_published
-from scoring.io.scored_series import score_series
+from scoring.io.revisions import digest_of, next_number, revisions, write_revision
+from scoring.io.scored_series import ScoredSeries, score_series
 from scoring.person import Person
-from scoring.report import ScoreReport, to_json
+from scoring.report import Review, ScoreReport, to_json
 from scoring.settings import ScoreSettings
 from scoring.standing import PercentileSource, standing
 
@@ -34,6 +37,9 @@ def score(
     labels: Annotated[Path | None, typer.Option(help="Vessel map: a BINARY DICOM SEG of LM, LAD, LCX, RCA.")] = None,
     scan: Annotated[Path | None, typer.Option(help="scan.json, what the acquisition says of itself.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write score.json and report.html into this folder.")] = None,
+    results: Annotated[
+        bool, typer.Option("--results", help="Write a draft revision into --out: PDF, DICOM SEG and SR, FHIR too.")
+    ] = False,
     json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write score.json here; - is the output.")] = None,
     all_islands: Annotated[
         bool, typer.Option("--all-islands", help="Score every island, bone and valves too.")
@@ -54,7 +60,9 @@ def score(
         report = scored.report
         if told is not None:
             report = with_standing(report, told, source)
-        if out is not None:
+        if results:
+            _write_results(folder, scored, report, out)
+        elif out is not None:
             _write(out / "score.json", to_json(report))
             _write(out / "report.html", render(report, scored.outcome, scored.volume).encode())
         if json == "-":
@@ -71,6 +79,22 @@ def score(
         for reason in report.reasons:
             sys.stderr.write(f"diastole score: {reason}\n")
         raise typer.Exit(1)
+
+
+def _write_results(folder: Path, scored: ScoredSeries, report: ScoreReport, out: Path | None) -> None:
+    """Write all forms of a score as the next revision of a result, a draft; later ones say what they supersede."""
+    from scoring.io.results.bundle import make_results  # half a second of imports that a plain score does not need
+
+    if out is None:
+        raise SeriesError("--results needs a folder; give one with --out.")
+    number = next_number(out)
+    if number > 1:
+        before = revisions(out)[-1]
+        review = Review(state="draft", revision=number, supersedes=digest_of(before))
+        report = msgspec.structs.replace(report, review=review)
+    evidence = () if scored.volume is None else read_evidence(folder, scored.volume)
+    written = write_revision(out, number, make_results(replace(scored, report=report), evidence))
+    sys.stderr.write(f"diastole score: draft written to {written}\n")
 
 
 def with_standing(report: ScoreReport, person: Person, source: PercentileSource) -> ScoreReport:

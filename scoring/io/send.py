@@ -1,8 +1,8 @@
 """A confirmed result -> a peer: the last look before it leaves, then C-STORE or STOW-RS, object by object."""
 
-import functools
 import hashlib
 import io
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,9 @@ from scoring.io.peers import Peer
 from scoring.io.results.manifest import Manifest, belonging
 from scoring.io.revisions import number_of, read_report, revisions
 from scoring.volume import Refusal
+
+# its tracebacks of failed tries, with the url in them, are no text for a user: `Answer` and `PeerFailed` tell of them
+logging.getLogger("retrying").addHandler(logging.NullHandler())
 
 CREATED, WARNING = 0x0000, 0xB000  # of a C-STORE; 0xBxxx: taken, with a remark
 
@@ -106,7 +109,8 @@ def _stow(parcel: Parcel, peer: Peer) -> tuple[Answer, ...]:
     """Send by STOW-RS, one request for each object, so that each has its own answer."""
     answers = []
     with requests.Session() as session:
-        client = DICOMwebClient(url=peer.url, session=_prepared(session, peer))
+        client = DICOMwebClient(url=peer.url, session=_prepared(session, peer), timeout=peer.timeout_s)
+        client.set_http_retry_params(retry=False)  # one answer for one try; who sends again decides it
         for name, dataset in parcel.objects.items():
             try:
                 stored = client.store_instances([dataset], study_instance_uid=str(dataset.StudyInstanceUID))
@@ -122,7 +126,7 @@ def _stow(parcel: Parcel, peer: Peer) -> tuple[Answer, ...]:
 
 
 def _prepared(session: requests.Session, peer: Peer) -> requests.Session:
-    """Give a session its time limit, certificates and token."""
+    """Give a session its certificates and token."""
     if peer.tls_ca_file is not None:
         session.verify = peer.tls_ca_file
     if peer.tls_cert_file is not None and peer.tls_key_file is not None:
@@ -133,8 +137,6 @@ def _prepared(session: requests.Session, peer: Peer) -> requests.Session:
         except (OSError, UnicodeDecodeError) as error:
             raise SeriesError("The peer's token_file cannot be read; check its path in the site file.") from error
         session.headers["Authorization"] = f"Bearer {token}"
-    for verb in ("get", "post"):  # requests has no limit of its own
-        setattr(session, verb, functools.partial(getattr(session, verb), timeout=peer.timeout_s))
     return session
 
 

@@ -28,7 +28,7 @@ from scoring.io.results.bundle import make_results
 from scoring.io.revisions import read_report, revisions, write_revision
 from scoring.io.scored_series import ScoredSeries, score_again
 from scoring.lesions import VESSELS, Labels
-from scoring.report import Review, to_json
+from scoring.report import Review
 from scoring.volume import Volume
 
 BLOCKS = [(1, 5, 2, 5, 2, 250.0), (2, 5, 2, 5, 3, 410.0), (4, 20, 2, 20, 2, 150.0)]  # 8 on LAD, 1 on RCA
@@ -51,11 +51,11 @@ def case(tmp_path_factory: pytest.TempPathFactory, make_case: MakeCase) -> Any:
     return scored, evidence, folder / "slices"
 
 
-@pytest.fixture
-def result(case: Any, tmp_path: Path) -> Path:
-    """A result folder: a draft, and the revision that a person confirmed."""
+@pytest.fixture(scope="module")
+def result(case: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result folder, only read: a draft, and the revision that a person confirmed."""
     scored, evidence, _ = case
-    folder = tmp_path / "result"
+    folder = tmp_path_factory.mktemp("result")
     write_revision(folder, 1, make_results(scored, evidence))
     review = msgspec.structs.replace(CONFIRMED, revision=2)
     write_revision(folder, 2, make_results(score_again(scored, scored.labels, review), evidence))
@@ -120,7 +120,11 @@ def test_storescp_takes_every_object_and_twice_is_once(
     made = [pydicom.dcmread(path) for path in (result / "revision-0002").glob("*.dcm")]
     assert {one.SOPInstanceUID for one in made} == set(arrived)
     for one in made:
-        assert one == arrived[one.SOPInstanceUID]
+        other = arrived[one.SOPInstanceUID]
+        if one.Modality == "SEG":  # dcmtk writes OW where highdicom wrote OB: the same bytes
+            assert one.PixelData == other.PixelData
+            del one.PixelData, other.PixelData
+        assert one == other
 
 
 @needs_dcmtk
@@ -135,7 +139,6 @@ def test_what_storescp_got_scores_to_the_same_number(case: Any, result: Path, tm
     volume = read_series(slices)
     assert isinstance(volume, Volume)
     again = score_again(replace(scored, volume=volume), read_labels(path, volume), None).report
-    assert to_json(read_report(result / "revision-0002")).count(b"") > 0
     assert read_report(result / "revision-0002").score == again.score
 
 
@@ -256,6 +259,8 @@ def test_stow_reaches_an_archive_over_the_web(
         assert "vessels.seg.dcm      REFUSED  (HTTP 409)" in capfd.readouterr().out
 
 
+# pynetdicom leaves the socket of a connection that failed to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_is_not_there_is_exit_code_one(
     result: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

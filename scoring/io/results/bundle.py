@@ -46,10 +46,11 @@ def make_results(
     slices = 0 if scored.volume is None else len(scored.volume.positions_mm)
     if len(evidence) != slices:
         raise ValueError(f"{len(evidence)} headers for {slices} slices")
-    pdf = make_pdf(scored, evidence)
+    page = render(report, scored.outcome, scored.volume)
+    pdf = make_pdf(scored, evidence, page)
     files = {
         "score.json": to_json(report),
-        "report.html": render(report, scored.outcome, scored.volume).encode(),
+        "report.html": page.encode(),
         "report.pdf": pdf,
     }
     if scored.volume is not None:

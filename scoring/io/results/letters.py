@@ -4,8 +4,11 @@ import unicodedata
 from pathlib import Path
 
 import reportlab
+from reportlab import rl_config
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
+
+rl_config.useA85 = 0  # streams as bytes, not as text: a fifth smaller, and half of the time was spent on writing them
 
 REGULAR, BOLD = "Vera", "VeraBd"
 LACKING = (

@@ -89,18 +89,20 @@ def sources_of(evidence: Sequence[Dataset]) -> tuple[Dataset, ...]:
     SeriesError
         If a header does not say which study and which instance it is.
     """
-    sources = []
+    sources: list[Dataset] = []
     for header in evidence:
-        source = copy.deepcopy(header)
+        # objects inherit from the first alone; of the others a copy of the list of elements is enough
+        source = copy.deepcopy(header) if not sources else Dataset(header)
         for name in ("StudyInstanceUID", "SOPInstanceUID"):
             if not source.get(name):
                 raise SeriesError(f"A slice has no {name}, so no result can name it; export the series again.")
         for name in MAY_BE_EMPTY:
             if source.get(name) is None:
                 setattr(source, name, "")
-        source.decode()
-        source.SpecificCharacterSet = UNICODE
         sources.append(source)
+    if sources:
+        sources[0].decode()
+        sources[0].SpecificCharacterSet = UNICODE
     return tuple(sources)
 
 

@@ -56,7 +56,7 @@ class Marks:
     patient: str  # identifiers, never a name
 
 
-def make_pdf(scored: ScoredSeries, evidence: Sequence[Dataset]) -> bytes:
+def make_pdf(scored: ScoredSeries, evidence: Sequence[Dataset], page: str | None = None) -> bytes:
     """Make the PDF of a score, of a series without a total, or of a refusal.
 
     Parameters
@@ -66,10 +66,12 @@ def make_pdf(scored: ScoredSeries, evidence: Sequence[Dataset]) -> bytes:
     evidence
         Headers of the slices: patient ID, accession number and study date stand on every page; empty for a series that
         never became a volume.
+    page
+        The HTML page, when it is made already.
     """
     register_fonts()
     report = scored.report
-    body = read_page(render(report, scored.outcome, scored.volume))
+    body = read_page(page or render(report, scored.outcome, scored.volume))
     flow = [] if report.draft else [Paragraph(escape(printable(state_of(report))), BODY), Spacer(0, 5)]
     flow += [one for section in _sections(body) for one in _section(section)]
     if lacks(body.text + state_of(report)):

@@ -19,6 +19,7 @@ from highdicom.sr import (
     ObserverContext,
     PersonObserverIdentifyingAttributes,
     ReferencedSegment,
+    SourceImageForMeasurementGroup,
     SourceSeriesForSegmentation,
     TextContentItem,
     TrackingIdentifier,
@@ -60,8 +61,7 @@ def make_structured_report(
     content = MeasurementReport(
         observation_context=_observers(report, origin),
         procedure_reported=codes.CALCIUM_SCAN,
-        imaging_measurements=_groups(scored, origin, segmentation),
-        referenced_images=list(sources),
+        imaging_measurements=_groups(scored, sources, origin, segmentation),
     )
     document = EnhancedSR(
         evidence=[*sources, *([] if segmentation is None else [segmentation])],
@@ -101,14 +101,21 @@ def _observers(report: ScoreReport, origin: Origin) -> ObservationContext:
     )
 
 
-def _groups(scored: ScoredSeries, origin: Origin, segmentation: Dataset | None) -> list[Dataset]:
-    """Make a group of measurements for the whole and one for each part."""
+def _groups(
+    scored: ScoredSeries, sources: Sequence[Dataset], origin: Origin, segmentation: Dataset | None
+) -> list[Dataset]:
+    """Make a group of measurements for the whole and one for each part.
+
+    The whole points at every slice. An image library would repeat the geometry of each (900 items of 48 slices, and
+    seconds of work) and add nothing that the slices do not say themselves.
+    """
     report = scored.report
     numbers = {} if segmentation is None or scored.labels is None else segment_numbers(scored.labels)
     whole = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(TOTAL, origin),
         finding_sites=[FindingSite(codes.CORONARY_ARTERY)],
         measurements=_measurements(report.score.total),
+        source_images=[SourceImageForMeasurementGroup.from_source_image(source) for source in sources],
     )
     whole[0].ContentSequence.extend(
         TextContentItem(codes.COMMENT, text, relationship_type="CONTAINS") for text in _comments(report)

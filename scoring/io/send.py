@@ -101,7 +101,8 @@ def _store(parcel: Parcel, peer: Peer) -> tuple[Answer, ...]:
                 answers.append(Answer(name, False, f"no answer in {peer.timeout_s:g} s"))
             else:
                 taken = code == CREATED or code & 0xF000 == WARNING
-                answers.append(Answer(name, taken, f"status {code:04X}h"))
+                remark = ", it changed or dropped something" if taken and code != CREATED else ""
+                answers.append(Answer(name, taken, f"status {code:04X}h{remark}"))
     return tuple(answers)
 
 

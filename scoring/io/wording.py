@@ -11,8 +11,8 @@ def state_of(report: ScoreReport) -> str:
     if report.draft or review is None:
         return DRAFT
     again = f", revision {review.revision}" if review.revision > 1 else ""
-    corrects = "; corrects an earlier result" if review.supersedes else ""
-    return f"Confirmed by {review.reviewer}, {review.reviewed_at}{again}{corrects}"
+    supersedes = "; supersedes an earlier one" if review.supersedes else ""
+    return f"Confirmed by {review.reviewer}, {review.reviewed_at}{again}{supersedes}"
 
 
 def headline(report: ScoreReport) -> str:

@@ -83,6 +83,12 @@ def kinds(case: Any) -> dict[str, tuple[ScoredSeries, tuple[Dataset, ...]]]:
     }
 
 
+@pytest.fixture(scope="module")
+def made(kinds: Any) -> dict[str, dict[str, bytes]]:
+    """All files of every kind of result."""
+    return {kind: make_results(*case) for kind, case in kinds.items()}
+
+
 KINDS = ("draft", "confirmed", "corrected", "zero", "no map", "incomplete", "refused")
 
 
@@ -104,9 +110,9 @@ needs_gs = pytest.mark.skipif(shutil.which("gs") is None, reason="ghostscript is
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
 @pytest.mark.parametrize("kind", KINDS)
-def test_dciodvfy_finds_no_error_in_any_object(kinds: Any, tmp_path: Path, kind: str) -> None:
+def test_dciodvfy_finds_no_error_in_any_object(made: Any, tmp_path: Path, kind: str) -> None:
     """Every object of every kind of result is what its class demands."""
-    files = make_results(*kinds[kind])
+    files = made[kind]
     named = [name for name in files if name.endswith(".dcm")]
     assert {"measurements.sr.dcm", "report.pdf.dcm"} <= set(named)
     for name in named:
@@ -117,18 +123,17 @@ def test_dciodvfy_finds_no_error_in_any_object(kinds: Any, tmp_path: Path, kind:
 
 @pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dcmtk is not installed")
 @pytest.mark.parametrize("kind", KINDS)
-def test_dsrdump_reads_every_report(kinds: Any, tmp_path: Path, kind: str) -> None:
+def test_dsrdump_reads_every_report(made: Any, tmp_path: Path, kind: str) -> None:
     """Also those without a number."""
-    (tmp_path / "sr.dcm").write_bytes(make_results(*kinds[kind])["measurements.sr.dcm"])
+    (tmp_path / "sr.dcm").write_bytes(made[kind]["measurements.sr.dcm"])
     told = subprocess.run(["dsrdump", str(tmp_path / "sr.dcm")], capture_output=True, text=True)
     assert 0 == told.returncode, told.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_result_has_the_same_bytes(kinds: Any, kind: str) -> None:
+def test_the_same_result_has_the_same_bytes(kinds: Any, made: Any, kind: str) -> None:
     """No clock and no chance in any file."""
-    first = make_results(*kinds[kind])
-    assert first == make_results(*kinds[kind])
+    assert made[kind] == make_results(*kinds[kind])
 
 
 def test_patient_study_and_order_go_unchanged_into_every_object(case: Any) -> None:
@@ -148,13 +153,10 @@ def test_patient_study_and_order_go_unchanged_into_every_object(case: Any) -> No
     assert 6 == len(uids - {evidence[0].SeriesInstanceUID})
 
 
-def test_another_result_never_takes_the_uids_of_one(kinds: Any) -> None:
+def test_another_result_never_takes_the_uids_of_one(made: Any) -> None:
     """Draft, confirmed, corrected and other scores of one series: every object is another object."""
-    uids = [
-        pydicom.dcmread(io.BytesIO(make_results(*case)["measurements.sr.dcm"])).SOPInstanceUID
-        for case in kinds.values()
-    ]
-    assert len(uids) == len(set(uids))
+    reports = [pydicom.dcmread(io.BytesIO(files["measurements.sr.dcm"])) for files in made.values()]
+    assert len(KINDS) == len({report.SOPInstanceUID for report in reports})
 
 
 def test_evidence_of_two_patients_or_of_another_series_is_refused(case: Any) -> None:
@@ -193,9 +195,9 @@ def _bytes(dataset: Dataset) -> bytes:
         ("refused", ("PARTIAL", "PRELIMINARY", "UNVERIFIED"), "preliminary"),
     ],
 )
-def test_every_form_says_whether_it_is_confirmed(kinds: Any, kind: str, flags: tuple[str, ...], fhir: str) -> None:
+def test_every_form_says_whether_it_is_confirmed(made: Any, kind: str, flags: tuple[str, ...], fhir: str) -> None:
     """Page, report, PDF object and FHIR agree, and none is silent."""
-    files = make_results(*kinds[kind])
+    files = made[kind]
     report = pydicom.dcmread(io.BytesIO(files["measurements.sr.dcm"]))
     assert flags == (report.CompletionFlag, report.PreliminaryFlag, report.VerificationFlag)
     document = pydicom.dcmread(io.BytesIO(files["report.pdf.dcm"]))
@@ -326,9 +328,9 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fhir_has_the_structure_of_r4(kinds: Any, kind: str) -> None:
+def test_fhir_has_the_structure_of_r4(made: Any, kind: str) -> None:
     """Only elements that the two resources have, required ones there, references that lead somewhere, UCUM units."""
-    bundle = json.loads(make_results(*kinds[kind])["fhir.json"])
+    bundle = json.loads(made[kind]["fhir.json"])
     _check(bundle)
     assert ("Bundle", "collection") == (bundle["resourceType"], bundle["type"])
     addresses = [entry["fullUrl"] for entry in bundle["entry"]]

@@ -21,7 +21,9 @@ from scoring.io.results.segmentation import make_segmentation
 from scoring.io.results.structured_report import _measurements, make_structured_report
 from scoring.io.scored_series import ScoredSeries, score_again
 from scoring.lesions import VESSELS, Labels
-from scoring.report import Review, SumEntry
+from scoring.report import Review, SumEntry, make_report
+from scoring.score import score_volume
+from scoring.settings import ScoreSettings
 
 BLOCKS = [(1, 5, 2, 5, 2, 250.0), (2, 5, 2, 5, 3, 410.0), (4, 20, 2, 20, 2, 150.0)]  # 8 on LAD, 1 on RCA
 CONFIRMED = Review(state="confirmed", reviewer="Jane Roe", reviewed_at="2026-03-04T10:20:30+01:00", revision=1)
@@ -155,9 +157,6 @@ def test_it_points_at_the_slices_and_at_the_segments(case: Any) -> None:
 def test_without_a_total_there_is_no_number_but_a_code_and_the_reason(case: Any) -> None:
     """A series without a map: the score is "not attempted" in code, and a sentence says why."""
     scored, evidence = case
-    from scoring.report import make_report
-    from scoring.score import score_volume
-
     outcome = score_volume(scored.volume, None)
     report = make_report(outcome, scored.volume, version="1")
     document = _made(ScoredSeries(report, outcome, scored.volume, None), evidence)
@@ -168,6 +167,17 @@ def test_without_a_total_there_is_no_number_but_a_code_and_the_reason(case: Any)
     assert "114007" == score.NumericValueQualifierCodeSequence[0].CodeValue
     texts = [item.TextValue for item in _items(document) if item.ValueType == "TEXT"]
     assert any(text.startswith("No vessel map") for text in texts)
+
+
+def test_a_total_with_islands_of_no_vessel_does_not_lie_in_the_coronary_arteries(case: Any) -> None:
+    """All islands scored, bone and valves too: total and rest have the heart as their site."""
+    scored, evidence = case
+    rules = ScoreSettings(all_islands=True)
+    outcome = score_volume(scored.volume, None, rules)
+    report = make_report(outcome, scored.volume, settings=rules, version="1")
+    numbers = _numbers(_made(ScoredSeries(report, outcome, scored.volume, None), evidence))
+    assert {"80891009"} == {site for site, _ in numbers}
+    assert 9.0 == numbers["80891009", "450360000"]
 
 
 @pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dcmtk is not installed")

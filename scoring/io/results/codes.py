@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 from pydicom.sr.coding import Code
 
-from scoring.report import SumEntry
+from scoring.report import ScoreEntry, SumEntry
 
 SCT, DCM, UCUM = "SCT", "DCM", "UCUM"
 
@@ -73,6 +73,11 @@ def measured(part: SumEntry) -> Iterator[tuple[Measure, float | int]]:
         value = values.get(measure.field)
         if value is not None:
             yield measure, value
+
+
+def whole_of(score: ScoreEntry) -> Code:
+    """Where the total lies: in the coronary arteries, unless islands without a vessel are in it."""
+    return HEART if any(name not in VESSEL_CONCEPTS for name in score.by_vessel) else CORONARY_ARTERY
 
 
 def site_of(name: str) -> Code:

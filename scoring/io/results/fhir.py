@@ -96,7 +96,7 @@ def _observations(report: ScoreReport, origin: Origin, common: Json) -> list[Jso
     fixed = {
         "resourceType": "Observation",
         "category": [{"coding": [{"system": CATEGORY, "code": "imaging", "display": "Imaging"}]}],
-        "bodySite": _concept(codes.CORONARY_ARTERY),
+        "bodySite": _concept(codes.whole_of(report.score)),
         **common,
     }
     if total is None:

@@ -140,9 +140,11 @@ def date_time(reviewed_at: str) -> str:
     Raises
     ------
     ValueError
-        If it is none.
+        If it is none, or has no offset: a time without one is no instant.
     """
     at = datetime.fromisoformat(reviewed_at)
+    if at.utcoffset() is None:
+        raise ValueError("a time of review has its offset from UTC")
     return at.strftime("%Y%m%d%H%M%S") + (f".{at.microsecond:06d}" if at.microsecond else "") + at.strftime("%z")
 
 

@@ -38,7 +38,7 @@ from scoring.io.wording import headline, state_of
 from scoring.report import ScoreReport, SumEntry
 
 KIND = "report"
-TOTAL = "Coronary arteries"
+TOTAL = "Total"
 
 
 def make_structured_report(
@@ -113,7 +113,7 @@ def _groups(
     numbers = {} if segmentation is None or scored.labels is None else segment_numbers(scored.labels)
     whole = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(TOTAL, origin),
-        finding_sites=[FindingSite(codes.CORONARY_ARTERY)],
+        finding_sites=[FindingSite(codes.whole_of(report.score))],
         measurements=_measurements(report.score.total),
         source_images=[SourceImageForMeasurementGroup.from_source_image(source) for source in sources],
     )

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("scoring.io.cli", "score the calcium in a CT series"),
     "acknowledge": ("scoring.io.acknowledge", "record who has seen a very high score"),
     "receive": ("scoring.io.receiver.cli", "receive a scanner's slices and score each complete series as a draft"),
+    "send": ("scoring.io.send_cli", "send a confirmed calcium score to an archive"),
     "check": ("gating.io.cli", "say what would stop a scan today"),
 }
 

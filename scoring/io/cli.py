@@ -12,12 +12,15 @@ from rich.table import Table
 
 from scoring.io import options
 from scoring.io.errors import SeriesError
+from scoring.io.evidence import read_evidence
 from scoring.io.html import render
 from scoring.io.published import CalibrationTold, read_calibration, read_person
-from scoring.io.scored_series import Asked, score_series
-from scoring.io.words import findings_in_words, review_in_words, standing_in_words
+from scoring.io.revisions import digest_of, next_number, revisions, write_revision
+from scoring.io.scored_series import Asked, ScoredSeries, score_series
+from scoring.io.wording import state_of
+from scoring.io.words import findings_in_words, standing_in_words
 from scoring.presets import PresetName, with_rules_of
-from scoring.report import ScoreReport, SumEntry, to_json
+from scoring.report import Review, ScoreReport, SumEntry, to_json
 from scoring.settings import ScoreSettings
 from scoring.standing import PercentileSource
 
@@ -37,6 +40,7 @@ def score(
     labels: options.LabelsFile = None,
     scan: options.ScanFile = None,
     out: options.OutFolder = None,
+    results: options.Results = False,
     json: options.JsonFile = None,
     series: options.Series = None,
     all_islands: options.AllIslands = False,
@@ -67,7 +71,9 @@ def score(
         asked = replace(_asked(person, percentiles, calibration), journal=journal, series=series, propose=propose)
         scored = score_series(source, labels, scan, settings, asked)
         report = scored.report
-        if out is not None:
+        if results:
+            _write_results(source, scored, out)
+        elif out is not None:
             _write(out / "score.json", to_json(report))
             _write(out / "report.html", render(report, scored.outcome, scored.volume).encode())
         if json == "-":
@@ -84,6 +90,21 @@ def score(
         for reason in report.reasons:
             sys.stderr.write(f"diastole score: {reason}\n")
         raise typer.Exit(1)
+
+
+def _write_results(source: Path, scored: ScoredSeries, out: Path | None) -> None:
+    """Write all forms of a score as the next revision of a result, a draft; later ones say what they supersede."""
+    from scoring.io.results.bundle import make_results  # half a second of imports that a plain score does not need
+
+    if out is None:
+        raise SeriesError("--results needs a folder; give one with --out.")
+    number = next_number(out)
+    if number > 1:
+        review = Review(state="draft", revision=number, supersedes=digest_of(revisions(out)[-1]))
+        scored = replace(scored, report=msgspec.structs.replace(scored.report, review=review))
+    evidence = () if scored.volume is None else read_evidence(source, scored.volume)
+    written = write_revision(out, number, make_results(scored, evidence))
+    sys.stderr.write(f"diastole score: draft written to {written}\n")
 
 
 def _settings(chosen: Mapping[str, object], preset: str) -> ScoreSettings:
@@ -149,7 +170,7 @@ def _print(report: ScoreReport) -> None:
         table.add_row("total", *_cells(total))
         console.print(table)
         classed = "no class" if report.category is None else f"class {report.category}, {report.cac_drs}"
-        console.print(f"Agatston {report.score.shown}, {classed}. {review_in_words(report)}", markup=False)
+        console.print(f"Agatston {report.score.shown}, {classed}. {state_of(report)}", markup=False)
         for line in findings_in_words(report):
             console.print(line, markup=False)
     else:

@@ -1,6 +1,7 @@
 """The headers of the images that a score was made from: patient, study and order come from here and nowhere else."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,13 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from scoring.io.dicom_in import CT_IMAGE
+from scoring.io.enhanced_in import ENHANCED_CT
 from scoring.io.errors import SeriesError
+from scoring.io.sources import files_of
 from scoring.volume import Volume
+
+# whose the images are; a result of slices that differ here belongs to nobody
+IDENTITY = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "AccessionNumber")
 
 
 def read_evidence(source: Path, volume: Volume) -> tuple[Dataset, ...]:
@@ -21,22 +27,65 @@ def read_evidence(source: Path, volume: Volume) -> tuple[Dataset, ...]:
         If a slice of the volume has no file, or the files are not of one patient and one study.
     """
     headers = []
-    for path in sorted(path for path in source.iterdir() if path.is_file()):
-        try:
-            header = pydicom.dcmread(io.BytesIO(path.read_bytes()), stop_before_pixels=True)
-        except pydicom.errors.InvalidDicomError:
-            continue
-        if header.get("SOPClassUID") == CT_IMAGE and str(header.get("SeriesInstanceUID")) == volume.series_uid:
-            headers.append(header)
+    for file in files_of(source):
+        headers += [] if file.no_dicom else _headers(file.read(), volume.series_uid)
     ordered = []
     for corner in volume.corners_mm:
         at = [one for one in headers if np.allclose(np.array(one.ImagePositionPatient, dtype=float), corner, atol=1e-6)]
         if not at:
             raise SeriesError(f"The slice at {corner[2]:g} mm has no file any more; give the folder that was scored.")
         ordered.append(at[0])
-    for name in ("PatientID", "StudyInstanceUID", "AccessionNumber"):
-        if len({str(header.get(name, "")) for header in ordered}) > 1:
+    check_one_patient(ordered)
+    return tuple(ordered)
+
+
+def _headers(data: bytes, series_uid: str) -> list[Dataset]:
+    """Read the headers of a file's slices, if they are of the series: one, or one for each frame."""
+    try:
+        header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+    except pydicom.errors.InvalidDicomError:
+        return []
+    if str(header.get("SeriesInstanceUID")) != series_uid:
+        return []
+    if header.get("SOPClassUID") == CT_IMAGE:
+        return [header]
+    return _frames(header) if header.get("SOPClassUID") == ENHANCED_CT else []
+
+
+def _frames(header: Dataset) -> list[Dataset]:
+    """Write the header of a multi-frame object once for each frame, as that of a plain image at its place.
+
+    A reference to such a slice names the object, and not the frame in it.
+    """
+    shared, frames = header.SharedFunctionalGroupsSequence[0], list(header.PerFrameFunctionalGroupsSequence)
+    for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfFrames"):
+        delattr(header, name)
+    found = []
+    for frame in frames:
+        one = Dataset(header)
+        one.file_meta = header.file_meta
+
+        def group(name: str, own: Dataset = frame) -> Dataset:
+            return (own.get(name) or shared.get(name))[0]
+
+        one.ImagePositionPatient = group("PlanePositionSequence").ImagePositionPatient
+        one.ImageOrientationPatient = group("PlaneOrientationSequence").ImageOrientationPatient
+        measures = group("PixelMeasuresSequence")
+        one.PixelSpacing, one.SliceThickness = measures.PixelSpacing, measures.get("SliceThickness")
+        found.append(one)
+    return found
+
+
+def check_one_patient(headers: Sequence[Dataset]) -> None:
+    """Refuse headers of two patients, studies or orders; the text names the attribute, never a value.
+
+    Raises
+    ------
+    SeriesError
+        If they differ.
+    """
+    for name in IDENTITY:
+        if len({str(header.get(name) or "") for header in headers}) > 1:
             raise SeriesError(
                 f"The slices differ in {name}, so nobody can say whose they are; give one patient's series."
             )
-    return tuple(ordered)

@@ -7,7 +7,8 @@ from html import escape
 import msgspec
 
 from scoring.io.png import VESSEL_COLOURS, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, lesion_picture, main_slice
-from scoring.io.words import findings_in_words, quality_rows, review_in_words, standing_in_words
+from scoring.io.wording import state_of
+from scoring.io.words import findings_in_words, quality_rows, standing_in_words
 from scoring.lesions import Lesion
 from scoring.report import LesionEntry, ScoreReport, SumEntry
 from scoring.score import Score
@@ -26,6 +27,7 @@ body { font: 14px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: 
 h1 { font-size: 22px; margin: 0; } h2 { font-size: 15px; margin: 24px 0 8px; border-bottom: 1px solid #d0d7de; }
 header { display: flex; justify-content: space-between; align-items: baseline; gap: 12px; flex-wrap: wrap; }
 .badge { border: 2px solid #9a6700; color: #7a5200; border-radius: 4px; padding: 0 8px; font-weight: 700; }
+.badge.draft { border-color: #b42318; color: #b42318; } .state { color: #57606a; }
 .statement { color: #57606a; margin: 2px 0 14px; }
 .cards { display: grid; grid-template-columns: minmax(0, 1.3fr) repeat(3, minmax(0, 1fr)); gap: 10px; }
 .card { border: 1px solid #d0d7de; border-radius: 6px; padding: 8px 12px; }
@@ -65,10 +67,8 @@ def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None,
     """
     lesions: tuple[Lesion, ...] = () if isinstance(outcome, Refusal) else outcome.lesions
     others: tuple[Lesion, ...] = () if isinstance(outcome, Refusal) else outcome.candidates
-    badge = '<span class="badge">SIMULATED</span>' if report.simulated else ""
-    badge += f'<span class="badge">{escape(review_in_words(report))}</span>' if report.status == "scored" else ""
     body = [
-        f"<header><h1>Coronary calcium score</h1>{badge}</header>",
+        f"<header><h1>Coronary calcium score</h1>{_badges(report)}</header>",
         f'<p class="statement">{escape(report.statement)}</p>',
         _reasons(report),
         _cards(report) if report.status == "scored" else "",
@@ -96,6 +96,13 @@ def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None,
         + "\n".join(part for part in body if part)
         + f"\n<footer>{version}</footer>\n</body></html>\n"
     )
+
+
+def _badges(report: ScoreReport) -> str:
+    """Mark what is simulated and what nobody has confirmed; name who confirmed the rest."""
+    simulated = '<span class="badge">SIMULATED</span>' if report.simulated else ""
+    kind = "badge draft" if report.draft else "state"
+    return f'{simulated}<span class="{kind}">{escape(state_of(report))}</span>'
 
 
 def _reasons(report: ScoreReport) -> str:

@@ -10,6 +10,9 @@ Series = Annotated[int | None, typer.Option(metavar="N", help="Which one, where 
 LabelsFile = Annotated[Path | None, typer.Option(help="Vessel map: a BINARY DICOM SEG of LM, LAD, LCX, RCA.")]
 ScanFile = Annotated[Path | None, typer.Option(help="scan.json, what the acquisition says of itself.")]
 OutFolder = Annotated[Path | None, typer.Option(help="Write score.json and report.html into this folder.")]
+Results = Annotated[
+    bool, typer.Option("--results", help="Write a draft revision into --out: PDF, DICOM SEG and SR, FHIR too.")
+]
 JsonFile = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write score.json here; - is the output.")]
 AllIslands = Annotated[bool, typer.Option("--all-islands", help="Score every island, bone and valves too.")]
 Propose = Annotated[bool, typer.Option("--propose", help="Without a map: score what rules propose, as a draft.")]

@@ -35,7 +35,7 @@ def encode_png(rgb: NDArray[np.uint8]) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9))
+        + chunk(b"IDAT", zlib.compress(rows.tobytes(), 6))  # 9: a tenth smaller, 2.5 times slower
         + chunk(b"IEND", b"")
     )
 

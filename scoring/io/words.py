@@ -28,14 +28,6 @@ def standing_in_words(standing: Standing) -> list[str]:
     return [*lines, *standing.reasons, *(f"For the referrer: {one}" for one in standing.prompts)]
 
 
-def review_in_words(report: ScoreReport) -> str:
-    """Say who answers for the result: what stands at its head on every page."""
-    review = report.review
-    if review is None or review.state != "confirmed":
-        return "PROPOSED - NOT REVIEWED"
-    return f"Confirmed by {review.reviewer}, {review.reviewed_at}, revision {review.revision}"
-
-
 def findings_in_words(report: ScoreReport) -> list[str]:
     """Say how far the calcium is spread, how near the next class is, and where the mass comes from."""
     lines = []

@@ -105,3 +105,37 @@ def write_series() -> Callable[..., list[pydicom.Dataset]]:
 def write_map() -> Callable[..., Any]:
     """Write a vessel map [slice, row, column] of 0 to 4 as a BINARY DICOM SEG, coded or only labelled."""
     return dicom_files.write_map
+
+
+@pytest.fixture(scope="session")
+def make_case(write_series: Callable[..., list[pydicom.Dataset]]) -> Callable[..., tuple[Any, tuple[Any, ...]]]:
+    """Score a series on disk with a map [slice, row, column]; gives the scored series and the evidence."""
+    from scoring.io.dicom_in import read_series
+    from scoring.io.evidence import read_evidence
+    from scoring.io.scored_series import ScoredSeries, score_again
+    from scoring.quality import NOT_MEASURED, quality_of
+    from scoring.report import Review, make_report
+    from scoring.score import score_volume
+    from scoring.settings import ScoreSettings
+
+    def make(
+        folder: Path,
+        *blocks: Block,
+        labels: Labels | None = None,
+        review: Review | None = None,
+        settings: ScoreSettings | None = None,
+        **attributes: Any,
+    ) -> tuple[ScoredSeries, tuple[Any, ...]]:
+        write_series(folder, *blocks, **attributes)
+        volume = read_series(folder)
+        assert isinstance(volume, Volume)
+        rules = settings or ScoreSettings()
+        outcome = score_volume(volume, labels, rules)
+        quality = quality_of(volume, NOT_MEASURED, None, rules)
+        report = make_report(outcome, volume, labels, None, rules, quality=quality, version="1")
+        scored = ScoredSeries(report, outcome, volume, labels)
+        if review is not None and labels is not None:
+            scored = score_again(scored, labels, review)
+        return scored, read_evidence(folder, volume)
+
+    return make

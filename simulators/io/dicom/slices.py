@@ -14,6 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, generate_uid
 
+from scoring.io.results.codes import ANATOMY, VESSEL_CONCEPTS
+from scoring.io.results.origin import settle
 from simulators.exposure import Shot
 from simulators.io.dicom.study import (
     COMMENT,
@@ -35,14 +37,6 @@ from simulators.territories import Labels
 INTERCEPT_HU = -1024  # stored value 0
 SERIES_EVENT = "calcium series"  # the one irradiation event of all slices
 
-# SNOMED CT codes of DICOM CID 3015 (calcium-scoring.md section 3)
-VESSEL_CODES = {
-    "LM": Code("3227004", "SCT", "Left main coronary artery"),
-    "LAD": Code("59438005", "SCT", "Left anterior descending coronary artery"),
-    "LCX": Code("57396003", "SCT", "Circumflex coronary artery"),
-    "RCA": Code("13647002", "SCT", "Right coronary artery"),
-}
-_ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 _COLOURS = {"LM": "magenta", "LAD": "red", "LCX": "yellow", "RCA": "cyan"}
 
 
@@ -209,8 +203,8 @@ def write_labels(path: Path, labels: Labels, sources: Sequence[Dataset]) -> Data
         SegmentDescription(
             segment_number=number,
             segment_label=vessel,
-            segmented_property_category=_ANATOMY,
-            segmented_property_type=VESSEL_CODES[vessel],
+            segmented_property_category=ANATOMY,
+            segmented_property_type=VESSEL_CONCEPTS[vessel],
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
             display_color=hd.color.CIELabColor.from_string(_COLOURS[vessel]),
@@ -236,17 +230,7 @@ def write_labels(path: Path, labels: Labels, sources: Sequence[Dataset]) -> Data
         series_description="Vessel territories (simulated)",
     )
     # highdicom dates by the wall clock and draws a UID: both would make two runs of one seed differ
-    segmentation.ContentDate, segmentation.ContentTime = sources[0].ContentDate, sources[0].ContentTime
-    segmentation.SeriesDate, segmentation.SeriesTime = sources[0].ContentDate, sources[0].ContentTime
-    segmentation.InstanceCreationDate, segmentation.InstanceCreationTime = (
-        sources[0].ContentDate,
-        sources[0].ContentTime,
-    )
-    for item in segmentation.get("ContributingEquipmentSequence", ()):
-        item.ContributionDateTime = f"{sources[0].ContentDate}{sources[0].ContentTime}"
     organization = generate_uid(entropy_srcs=[series, "dimensions"])
-    segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
-    for item in segmentation.DimensionIndexSequence:
-        item.DimensionOrganizationUID = organization
+    settle(segmentation, sources[0].ContentDate, sources[0].ContentTime, organization)
     segmentation.save_as(path)
     return segmentation

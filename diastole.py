@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "campaign": ("simulators.io.campaign_cli", "run a grid of whole virtual studies to one table"),
     "rehearse": ("simulators.io.rehearse_cli", "rehearse a breath-hold: what the scan will be like, and one advice"),
     "score": ("scoring.io.cli", "score the calcium in a CT series"),
+    "review": ("scoring.review.cli", "give lesions their vessels, on a page in the browser"),
     "acknowledge": ("scoring.io.acknowledge", "record who has seen a very high score"),
     "check": ("gating.io.cli", "say what would stop a scan today"),
 }

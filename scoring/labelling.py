@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.islands import Island, find_islands
-from scoring.lesions import VESSELS, Labels, Vessel, vessel_of
+from scoring.lesions import VESSELS, Labels, Lesion, Vessel, joined_lesions, touching_islands, vessel_of
+from scoring.runs import Indices
 from scoring.settings import ScoreSettings
 from scoring.volume import Volume
 
@@ -49,12 +50,13 @@ Edit = Give | Keep | Cut
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
-    """What is decided at one moment; the three tuples run along the islands."""
+    """What is decided at one moment; vessels and decisions run along the islands."""
 
     islands: tuple[Island, ...]
     vessels: tuple[Vessel | None, ...]
     decided: tuple[bool, ...]  # by this reader, or by the one before
     cut: frozenset[Pixel]
+    touching: tuple[Indices, Indices]  # pairs of islands, whatever their vessels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +99,8 @@ def begin(volume: Volume, labels: Labels, settings: ScoreSettings, *, decided: b
     islands = find_islands(volume, settings, labels.cut)
     vessels = tuple(vessel_of(island, labels) for island in islands)
     cut = frozenset() if labels.cut is None else frozenset(_pixels(np.argwhere(labels.cut)))
-    return Labelling(volume, settings, Given(islands, vessels, (decided,) * len(islands), cut))
+    touching = touching_islands(volume, islands, settings)
+    return Labelling(volume, settings, Given(islands, vessels, (decided,) * len(islands), cut, touching))
 
 
 def first_pixel(island: Island) -> Pixel:
@@ -147,6 +150,14 @@ def labels_of(state: Labelling, origin: str) -> Labels:
             vessels[island.slice, island.rows, island.columns] = VESSELS.index(vessel) + 1
     vessels.setflags(write=False)
     return Labels(vessels, origin, cut=_painted(state.now.cut, state.volume.hu.shape))
+
+
+def lesions_of(state: Labelling) -> tuple[Lesion, ...]:
+    """Give the lesions of the painted map, as `find_lesions` finds them in it, without looking at the pixels again."""
+    now = state.now
+    joined = joined_lesions(state.volume, now.islands, now.vessels, now.touching, None)
+    # whole islands are painted, so all of a lesion lies on the map
+    return tuple(lesion if lesion.vessel is None else replace(lesion, map_share=1.0) for lesion in joined)
 
 
 def line_pixels(points: Sequence[tuple[int, int]], connectivity: int) -> list[tuple[int, int]]:
@@ -204,11 +215,13 @@ def _cut(state: Labelling, edit: Cut) -> Given:
     found = [(now.islands[place], place) for place in kept]
     found += [(piece, owners[first_pixel(piece)]) for piece in _found_in(state, edit.slice, cut)]
     found.sort(key=lambda pair: first_pixel(pair[0]))
+    islands = tuple(island for island, _ in found)
     return Given(
-        islands=tuple(island for island, _ in found),
+        islands=islands,
         vessels=tuple(now.vessels[place] for _, place in found),
         decided=tuple(now.decided[place] for _, place in found),
         cut=cut,
+        touching=touching_islands(state.volume, islands, state.settings),
     )
 
 

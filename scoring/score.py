@@ -9,7 +9,7 @@ import numpy as np
 from scoring import quality
 from scoring.agatston import cac_drs, category, shown
 from scoring.extent import Extent, extent_of
-from scoring.islands import Island, find_islands
+from scoring.islands import find_islands
 from scoring.lesions import VESSELS, Labels, Lesion, find_lesions
 from scoring.mass_score import Calibration
 from scoring.quality import NOT_MEASURED, Measured
@@ -73,7 +73,7 @@ def score_volume(
     scan: ScanFacts | None = None,
     calibration: Calibration | None = None,
     measured: Measured = NOT_MEASURED,
-    islands: Sequence[Island] | None = None,
+    known: Sequence[Lesion] | None = None,
 ) -> Score | Refusal:
     """Score a volume: islands first, without the map; then one vessel for each; the total is what carries a vessel.
 
@@ -91,8 +91,8 @@ def score_volume(
         From HU to hydroxyapatite; without one there is no mass.
     measured
         Noise, blood and coverage as measured in the images: contrast refuses, a heart that is cut gets no class.
-    islands
-        Those of this volume, these settings and the map's cut, where they are known already; None: found here.
+    known
+        The lesions of this volume, map and settings, where somebody has found them already; None: found here.
 
     Raises
     ------
@@ -112,8 +112,7 @@ def score_volume(
     refused = [*_refusals(volume, rules, incomplete), *quality.refusals(measured, rules)]
     if refused:
         return Refusal(tuple(refused))
-    counted = find_islands(volume, rules, cut) if islands is None else islands
-    found = find_lesions(volume, counted, labels, rules)
+    found = find_lesions(volume, find_islands(volume, rules, cut), labels, rules) if known is None else known
     everything = rules.all_islands
     lesions = tuple(lesion for lesion in found if everything or lesion.vessel)
     candidates = () if everything else tuple(lesion for lesion in found if lesion.vessel is None)

@@ -7,7 +7,19 @@ from scoring.io.evidence import read_evidence
 from scoring.io.results.bundle import make_results
 from scoring.io.revisions import digest_of, next_number, write_revision
 from scoring.io.scored_series import score_again
-from scoring.labelling import Edit, EditError, Keep, Labelling, begin, edited, first_pixel, labels_of, redo, undo
+from scoring.labelling import (
+    Edit,
+    EditError,
+    Keep,
+    Labelling,
+    begin,
+    edited,
+    first_pixel,
+    labels_of,
+    lesions_of,
+    redo,
+    undo,
+)
 from scoring.quality import NOT_MEASURED
 from scoring.report import Review
 from scoring.review.journal import Head, Journal, Left, Redone, Step, Undone, edits_of, end, left_behind
@@ -213,7 +225,7 @@ class Desk:
             report.acquisition,
             report.score.calibration,
             measured,
-            state.now.islands,
+            lesions_of(state),
         )
 
     def _take(self, state: Labelling, outcome: Outcome) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from scoring.agatston import agatston, shown
+from scoring.agatston import pixel_weights, points_of_a_pixel, shown
 from scoring.candidates import Proposal
 from scoring.io.png import VESSEL_COLOURS, main_slice
 from scoring.io.words import review_in_words
@@ -158,9 +158,10 @@ def page_lesions(state: Labelling, outcome: Outcome, proposals: Sequence[Proposa
         return ()
     places = {first_pixel(island): place for place, island in enumerate(state.now.islands)}
     thought = {first_pixel(island): one for one in proposals for island in one.lesion.islands}
+    unit = points_of_a_pixel(state.volume, state.settings)
     ordered = sorted((*outcome.lesions, *outcome.candidates), key=lambda lesion: first_pixel(lesion.islands[0]))
     return tuple(
-        _page_lesion(number, lesion, places, state, thought.get(first_pixel(lesion.islands[0])))
+        _page_lesion(number, lesion, places, state, unit, thought.get(first_pixel(lesion.islands[0])))
         for number, lesion in enumerate(ordered, 1)
     )
 
@@ -204,7 +205,7 @@ def _page_island(island: Island, volume: Volume) -> PageIsland:
 
 
 def _page_lesion(
-    number: int, lesion: Lesion, places: Mapping[Pixel, int], state: Labelling, thought: Proposal | None
+    number: int, lesion: Lesion, places: Mapping[Pixel, int], state: Labelling, unit: float, thought: Proposal | None
 ) -> PageLesion:
     """Write one row."""
     islands = tuple(places[first_pixel(island)] for island in lesion.islands)
@@ -217,7 +218,7 @@ def _page_lesion(
         last_slice=lesion.islands[-1].slice,
         peak_hu=lesion.peak_hu,
         area_mm2=lesion.pixels * state.volume.pixel_area_mm2,
-        agatston=agatston(lesion.islands, state.volume, state.settings),
+        agatston=pixel_weights(lesion.islands) * unit,
         vessel=lesion.vessel,
         decided=all(state.now.decided[place] for place in islands),
         proposed=proposed,

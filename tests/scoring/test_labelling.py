@@ -19,11 +19,12 @@ from scoring.labelling import (
     edited,
     first_pixel,
     labels_of,
+    lesions_of,
     line_pixels,
     redo,
     undo,
 )
-from scoring.lesions import VESSELS, Labels
+from scoring.lesions import VESSELS, Labels, Lesion, find_lesions
 from scoring.score import Score, score_volume
 from scoring.settings import ScoreSettings
 from scoring.sums import total_of
@@ -180,6 +181,11 @@ def walk(seed: int, choices: list[Choice]) -> Labelling:
     return state
 
 
+def told(lesion: Lesion) -> tuple[object, ...]:
+    """All that a lesion says."""
+    return lesion.vessel, [first_pixel(one) for one in lesion.islands], lesion.centre_mm, lesion.map_share
+
+
 def same(one: Labels, other: Labels) -> bool:
     """Whether two maps are equal, pixel by pixel."""
     cuts = [labels.cut if labels.cut is not None else np.zeros(0, dtype=np.bool_) for labels in (one, other)]
@@ -222,7 +228,9 @@ def test_islands_are_those_of_the_scorer_and_the_vessels_add_up(seed: int, choic
     found = find_islands(state.volume, state.settings, labels.cut)
     assert [first_pixel(one) for one in found] == [first_pixel(one) for one in state.now.islands]
     score = score_volume(state.volume, labels, state.settings)
-    quick = score_volume(state.volume, labels, state.settings, islands=state.now.islands)
+    lesions = find_lesions(state.volume, found, labels, state.settings)
+    assert [told(one) for one in lesions] == [told(one) for one in lesions_of(state)]
+    quick = score_volume(state.volume, labels, state.settings, known=lesions_of(state))
     assert isinstance(score, Score)
     assert isinstance(quick, Score)
     assert score.total == total_of(score.vessels) == quick.total

@@ -1,5 +1,7 @@
 // The three dialogs: a draft needs none, a confirmation needs a name and a decision on each lesion, help shows the keys.
 
+import { few } from "./panel.js";
+
 const $ = (id) => document.getElementById(id);
 
 export class Dialogs {
@@ -40,7 +42,7 @@ export class Dialogs {
     $("done-waiting-text").textContent = `${n} lesion${s} without your decision. Those without a vessel would not count. Go to one:`;
     $("done-list").replaceChildren(...lesions.filter((lesion) => !lesion.decided).map((lesion) => {
       const button = document.createElement("button");
-      button.textContent = `${lesion.number} ${lesion.vessel ?? "none"}, ${lesion.agatston.toFixed(1)}`;
+      button.textContent = `${lesion.number} ${lesion.vessel ?? "no vessel"} ${few(lesion.agatston)}`;
       button.addEventListener("click", () => { $("done-box").close(); this.jump(lesion.number); });
       return button;
     }));

@@ -17,7 +17,7 @@ export function vesselButtons(facts, give) {
     button.style.setProperty("--c", vessel ? facts.colours[vessel] : "#95a5b4");
     const head = make("span", vessel ?? "none");
     head.append(" ", make("kbd", key));
-    button.append(head, make("b", vessel ? "--" : "–"), make("small", vessel ? "" : "bone, valve"));
+    button.append(head, make("b", vessel ? "--" : "–"), make("small", vessel ? "" : "bone …"));
     button.addEventListener("click", () => give(vessel));
     return button;
   }));
@@ -42,10 +42,13 @@ export function showPressed(vessel, decided, any) {
   }
 }
 
+// One digit after the point, none for what is large: bone.
+export const few = (value) => value.toFixed(value < 1000 ? 1 : 0);
+
 function row(lesion, facts) {
   const item = make("li", "", { role: "option", "data-number": lesion.number, "data-decided": String(lesion.decided), id: `lesion-${lesion.number}` });
   const from = lesion.first_slice + 1, to = lesion.last_slice + 1;
-  const cells = [String(lesion.number), from === to ? String(from) : `${from}–${to}`, lesion.peak_hu.toFixed(0), lesion.area_mm2.toFixed(1), lesion.agatston.toFixed(1)];
+  const cells = [String(lesion.number), from === to ? String(from) : `${from}–${to}`, lesion.peak_hu.toFixed(0), few(lesion.area_mm2), few(lesion.agatston)];
   item.append(...cells.map((text) => make("span", text)));
   const vessel = make("span", lesion.vessel ?? (lesion.decided ? "none" : "?"), { class: "vessel" });
   vessel.style.setProperty("--c", lesion.vessel ? facts.colours[lesion.vessel] : lesion.decided ? "#95a5b4" : facts.colours[""]);

@@ -166,7 +166,9 @@ export class Stage {
       }
     }
     for (const [lesion, place] of largest) {
-      const { top, right } = box(this.islands[place]);
+      const { top, bottom, left, right } = box(this.islands[place]);
+      const near = this.toStage(top, left), far = this.toStage(bottom + 1, right + 1);
+      if (far.x < 0 || far.y < 0 || near.x > this.canvas.clientWidth || near.y > this.canvas.clientHeight) continue;
       const at = this.toStage(top, right + 1);
       const name = `${lesion.number} ${lesion.vessel ?? (lesion.decided ? "–" : "?")}`;
       const wide = g.measureText(name).width + 10;

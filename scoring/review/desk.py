@@ -66,9 +66,11 @@ class Desk:
         self._state: Labelling | None = None
         volume, first = opened.before.volume, opened.first
         if volume is not None and first is not None:
-            self._state = begin(volume, first.labels, self._report.settings, decided=opened.confirmed)
+            decided = opened.as_written and not self._report.draft
+            self._state = begin(volume, first.labels, self._report.settings, decided=decided)
             self._outcome = self._scored(self._state)
-        self._saved = None if self._state is None else self._state.now
+        # what the newest revision holds; None: something else than what is open
+        self._saved = self._state.now if self._state is not None and opened.as_written else None
         series = "" if self._report.provenance is None else self._report.provenance.series
         self._journal = Journal(opened.out, Head(series, self._base, now()))
         self._left = left_behind(opened.out, series) if self._state is not None else ()
@@ -94,7 +96,7 @@ class Desk:
         first = self._opened.first
         proposals = () if first is None else first.proposals
         lesions = () if state is None else page_lesions(state, outcome, proposals)
-        changed = state is not None and state.now is not self._saved
+        changed = self._base > 0 and state is not None and state.now is not self._saved
         newest = self._left[-1] if self._left else None
         return PageState(
             number=self._number,

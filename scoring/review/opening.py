@@ -43,7 +43,7 @@ class Opened:
     slices: Path
     out: Path  # the folder of the result
     first: First | None  # None: there is no volume to label
-    confirmed: bool  # the map to begin with is a confirmed one
+    as_written: bool  # the map to begin with is that of the revision
     base: int  # number of the revision that it begins from; 0: none
     supersedes: str  # SHA-256 of that revision's score.json
     notices: tuple[str, ...]
@@ -144,12 +144,12 @@ def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
     if report.provenance is not None and report.provenance.series != pseudonym(read.series_uid):
         raise SeriesError(f"{out} is the result of another series; give its own slices, or another --out.")
     notices = []
-    labels, confirmed = None, False
+    labels, as_written = None, False
     if placed.labels is not None:
         labels = read_labels(placed.labels, read)
         notices.append(f"The map is the one given, not that of revision {number}.")
     elif (latest / MAP).is_file():
-        labels, confirmed = read_labels(latest / MAP, read), not report.draft
+        labels, as_written = read_labels(latest / MAP, read), True
     else:
         notices.append(f"Revision {number} holds no vessel map, so every lesion waits for you again.")
     measured = NOT_MEASURED if report.quality is None else report.quality.measured
@@ -160,7 +160,7 @@ def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
         report = msgspec.structs.replace(report, standing=means)
     before = ScoredSeries(report, outcome, read, labels)
     first = _first(before, labels)
-    return Opened(before, placed.folder, out, first, confirmed, number, digest_of(latest), tuple(notices))
+    return Opened(before, placed.folder, out, first, as_written, number, digest_of(latest), tuple(notices))
 
 
 def _first(before: ScoredSeries, labels: Labels | None) -> First | None:

@@ -197,7 +197,7 @@ def test_wheel_and_drags_scroll_window_move_and_zoom(rig: Rig, come: Callable[..
     page.keyboard.down("Control")
     page.mouse.wheel(0, -240)
     page.keyboard.up("Control")
-    page.wait_for_function("diastole.stage.view.zoom > 1.5")
+    page.wait_for_function("() => diastole.stage.view.zoom > 1.5")
     assert at == pytest.approx(place(page, 60, 60), abs=1)
 
 

@@ -9,12 +9,19 @@ import pytest
 from numpy.typing import NDArray
 
 import diastole
+from scoring.candidates import Proposal, proposed_labels
 from scoring.io.errors import SeriesError
 from scoring.io.revisions import revisions
+from scoring.islands import find_islands
 from scoring.labelling import Cut, Give, Keep, first_pixel, labels_of
+from scoring.lesions import find_lesions
+from scoring.review import opening
 from scoring.review.desk import Desk, DeskError
+from scoring.review.first import First
 from scoring.review.journal import Redone, Undone
 from scoring.review.opening import Told, open_review, write_pointer
+from scoring.settings import ScoreSettings
+from scoring.volume import Volume
 
 NOW = "2026-03-04T10:11:12+01:00"
 BAR, SPOT = (1, 4, 6, 4, 12, 250.0), (3, 20, 4, 20, 4, 420.0)
@@ -103,6 +110,24 @@ def test_the_command_ends_with_2_and_one_sentence(tmp_path: Path, capsys: pytest
     """A wrong folder is the user's to mend."""
     assert 2 == diastole.main(["review", str(tmp_path / "nothing")])
     assert 1 == capsys.readouterr().err.count("diastole review: ")
+
+
+def test_a_proposal_is_shown_as_one_and_waits_for_the_reader(
+    tmp_path: Path, sources: list[Any], sit: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a finder thinks is the map to begin with, with its confidence and why; nobody has decided it."""
+
+    def propose(volume: Volume) -> First:
+        rules = ScoreSettings()
+        bar, spot = find_lesions(volume, find_islands(volume, rules), None, rules)
+        thought = (Proposal(bar, "LAD", 0.75, "in the groove"), Proposal(spot, None, 0.9, "bone"))
+        return First(proposed_labels(thought, volume, "test 1"), thought)
+
+    monkeypatch.setattr(opening, "first_labels", propose)
+    state = sit(tmp_path / "slices").state()
+    told = [(one.vessel, one.proposed, one.confidence, one.why, one.decided) for one in state.lesions]
+    assert [("LAD", "LAD", 0.75, "in the groove", False), (None, "none", 0.9, "bone", False)] == told
+    assert "36" == state.totals.vessels["LAD"].shown
 
 
 # --- journals ---------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import { Link } from "./link.js";
 import { contains } from "./outline.js";
-import { showList, showPressed, showSelected, showStanding, showStrip, showTotals, vesselButtons } from "./panel.js";
+import { showList, showPressed, showSelected, showStanding, showStrip, sizeStrip, showTotals, vesselButtons } from "./panel.js";
 import { PRESETS, Slices } from "./slices.js";
 import { Stage } from "./stage.js";
 import { Dialogs } from "./dialogs.js";
@@ -224,7 +224,7 @@ function wire() {
   const strip = (event) => { if (event.buttons) goTo(facts.slices - 1 - Math.floor((event.offsetY / $("strip").clientHeight) * facts.slices)); };
   $("strip").addEventListener("pointerdown", (event) => { $("strip").setPointerCapture(event.pointerId); strip(event); });
   $("strip").addEventListener("pointermove", strip);
-  new ResizeObserver(() => showPlace()).observe($("stage-box"));
+  new ResizeObserver(() => { sizeStrip($("strip")); showPlace(); }).observe($("stage-box"));
   document.addEventListener("keydown", onKey);
 }
 

@@ -92,12 +92,17 @@ export function showStanding(state) {
   }
 }
 
+export function sizeStrip(canvas) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(28 * ratio);
+  canvas.height = Math.round(canvas.clientHeight * ratio);
+}
+
 // All slices at a glance: where lesions lie, whose they are, and where we are.
 export function showStrip(canvas, facts, lesions, look) {
   const g = canvas.getContext("2d");
   const ratio = window.devicePixelRatio || 1;
-  const high = canvas.clientHeight;
-  if (canvas.height !== Math.round(high * ratio)) { canvas.height = Math.round(high * ratio); canvas.width = Math.round(28 * ratio); }
+  const high = canvas.height / ratio;
   g.setTransform(ratio, 0, 0, ratio, 0, 0);
   g.clearRect(0, 0, 28, high);
   const step = high / Math.max(1, facts.slices);

@@ -19,6 +19,7 @@ export class Stage {
     this.frames = 0;
     this.dirty = false;
     this.wheel = 0;
+    this.resize();
     new ResizeObserver(() => this.resize()).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => this.press(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -50,8 +51,10 @@ export class Stage {
 
   resize() {
     const ratio = window.devicePixelRatio || 1;
-    this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
-    this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
+    this.wide = this.canvas.clientWidth; // read here alone: asking at each frame would lay the page out anew
+    this.high = this.canvas.clientHeight;
+    this.canvas.width = Math.max(1, Math.round(this.wide * ratio));
+    this.canvas.height = Math.max(1, Math.round(this.high * ratio));
     this.ratio = ratio;
     this.draw();
   }
@@ -60,23 +63,23 @@ export class Stage {
   scale() {
     const { rows, columns, row_mm, column_mm } = this.slices.facts;
     const tall = row_mm / column_mm;
-    const fit = Math.min(this.canvas.clientWidth / columns, this.canvas.clientHeight / (rows * tall));
+    const fit = Math.min(this.wide / columns, this.high / (rows * tall));
     return { x: fit * this.view.zoom, y: fit * this.view.zoom * tall };
   }
 
   toImage(x, y) {
     const scale = this.scale();
     return {
-      column: this.view.column + (x - this.canvas.clientWidth / 2) / scale.x,
-      row: this.view.row + (y - this.canvas.clientHeight / 2) / scale.y,
+      column: this.view.column + (x - this.wide / 2) / scale.x,
+      row: this.view.row + (y - this.high / 2) / scale.y,
     };
   }
 
   toStage(row, column) {
     const scale = this.scale();
     return {
-      x: this.canvas.clientWidth / 2 + (column - this.view.column) * scale.x,
-      y: this.canvas.clientHeight / 2 + (row - this.view.row) * scale.y,
+      x: this.wide / 2 + (column - this.view.column) * scale.x,
+      y: this.high / 2 + (row - this.view.row) * scale.y,
     };
   }
 
@@ -110,7 +113,7 @@ export class Stage {
   sees(island) {
     const { top, bottom, left, right } = box(island);
     const [a, b] = [this.toStage(top, left), this.toStage(bottom + 1, right + 1)];
-    return a.x > 10 && a.y > 10 && b.x < this.canvas.clientWidth - 10 && b.y < this.canvas.clientHeight - 10;
+    return a.x > 10 && a.y > 10 && b.x < this.wide - 10 && b.y < this.high - 10;
   }
 
   draw() {
@@ -168,12 +171,12 @@ export class Stage {
     for (const [lesion, place] of largest) {
       const { top, bottom, left, right } = box(this.islands[place]);
       const near = this.toStage(top, left), far = this.toStage(bottom + 1, right + 1);
-      if (far.x < 0 || far.y < 0 || near.x > this.canvas.clientWidth || near.y > this.canvas.clientHeight) continue;
+      if (far.x < 0 || far.y < 0 || near.x > this.wide || near.y > this.high) continue;
       const at = this.toStage(top, right + 1);
       const name = `${lesion.number} ${lesion.vessel ?? (lesion.decided ? "–" : "?")}`;
       const wide = g.measureText(name).width + 10;
       const mine = lesion === look.lesion;
-      const x = Math.max(2, Math.min(at.x + 6, this.canvas.clientWidth - wide - 2)), y = Math.max(12, at.y - 4);
+      const x = Math.max(2, Math.min(at.x + 6, this.wide - wide - 2)), y = Math.max(12, at.y - 4);
       g.fillStyle = mine ? "#ffffffe6" : "#000000b0";
       g.fillRect(x, y - 10, wide, 20);
       const colour = lesion.vessel === null && lesion.decided ? "#95a5b4" : look.colours[lesion.vessel ?? ""];

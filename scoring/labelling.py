@@ -3,7 +3,7 @@
 Islands are found once; an edit names them by their first pixel, so that a list of edits can be kept and done again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -75,7 +75,9 @@ class Labelling:
         return tuple(edit for edit, _ in self.done)
 
 
-def begin(volume: Volume, labels: Labels, settings: ScoreSettings, *, decided: bool = False) -> Labelling:
+def begin(
+    volume: Volume, labels: Labels, settings: ScoreSettings, *, decided: bool | Collection[Pixel] = False
+) -> Labelling:
     """Find the islands, and take their vessels from a map.
 
     Parameters
@@ -87,7 +89,8 @@ def begin(volume: Volume, labels: Labels, settings: ScoreSettings, *, decided: b
     settings
         Those that the islands are found by.
     decided
-        True when a named person has confirmed this very map: then nothing waits for a decision.
+        Islands, by their first pixels, that an earlier reader of this very map decided on; True: all, for it is
+        confirmed.
 
     Raises
     ------
@@ -100,12 +103,19 @@ def begin(volume: Volume, labels: Labels, settings: ScoreSettings, *, decided: b
     vessels = tuple(vessel_of(island, labels) for island in islands)
     cut = frozenset() if labels.cut is None else frozenset(_pixels(np.argwhere(labels.cut)))
     touching = touching_islands(volume, islands, settings)
-    return Labelling(volume, settings, Given(islands, vessels, (decided,) * len(islands), cut, touching))
+    known = tuple(decided if isinstance(decided, bool) else first_pixel(island) in decided for island in islands)
+    return Labelling(volume, settings, Given(islands, vessels, known, cut, touching))
 
 
 def first_pixel(island: Island) -> Pixel:
     """Name an island: its first pixel, by row and then column."""
     return island.slice, int(island.rows[0]), int(island.columns[0])
+
+
+def decided_in(state: Labelling) -> tuple[Pixel, ...]:
+    """List the islands that are decided, by their first pixels."""
+    now = state.now
+    return tuple(first_pixel(island) for island, known in zip(now.islands, now.decided, strict=True) if known)
 
 
 def edited(state: Labelling, edit: Edit) -> Labelling:

@@ -13,6 +13,7 @@ from scoring.labelling import (
     Keep,
     Labelling,
     begin,
+    decided_in,
     edited,
     first_pixel,
     labels_of,
@@ -23,7 +24,7 @@ from scoring.labelling import (
 from scoring.quality import NOT_MEASURED
 from scoring.report import Review
 from scoring.review.journal import Head, Journal, Left, Redone, Step, Undone, edits_of, end, left_behind
-from scoring.review.opening import Opened, write_pointer
+from scoring.review.opening import DECISIONS, Opened, decisions, write_pointer
 from scoring.review.view import (
     Kind,
     LeftEdits,
@@ -66,8 +67,7 @@ class Desk:
         self._state: Labelling | None = None
         volume, first = opened.before.volume, opened.first
         if volume is not None and first is not None:
-            decided = opened.as_written and not self._report.draft
-            self._state = begin(volume, first.labels, self._report.settings, decided=decided)
+            self._state = begin(volume, first.labels, self._report.settings, decided=opened.decided)
             self._outcome = self._scored(self._state)
         # what the newest revision holds; None: something else than what is open
         self._saved = self._state.now if self._state is not None and opened.as_written else None
@@ -259,6 +259,7 @@ class Desk:
         if scored.volume is None:
             raise DeskError("There is no volume, so there is nothing to write.")
         files = make_results(scored, read_evidence(self._opened.slices, scored.volume))
+        files[DECISIONS] = decisions(decided_in(state))
         write_pointer(out, self._opened.slices)
         written = write_revision(out, number, files)
         self._report, self._base, self._supersedes = scored.report, number, digest_of(written)

@@ -11,6 +11,7 @@ from scoring.io.errors import SeriesError
 from scoring.io.published import read_person, read_published
 from scoring.io.revisions import digest_of, number_of, read_report, revisions
 from scoring.io.scored_series import Asked, ScoredSeries, score_series
+from scoring.labelling import Pixel
 from scoring.lesions import Labels
 from scoring.quality import NOT_MEASURED
 from scoring.report import pseudonym
@@ -22,6 +23,9 @@ from scoring.volume import Refusal
 
 POINTER = "source.json"  # beside the revisions: where the slices of a result are, relative to it
 MAP = "vessels.seg.dcm"  # in a revision: the map that its score was made from
+
+
+DECISIONS = "review.json"  # in a revision: which islands its reader had decided on
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,16 @@ class Opened:
     out: Path  # the folder of the result
     first: First | None  # None: there is no volume to label
     as_written: bool  # the map to begin with is that of the revision
+    decided: bool | frozenset[Pixel]  # what of it an earlier reader decided on; True: all
     base: int  # number of the revision that it begins from; 0: none
     supersedes: str  # SHA-256 of that revision's score.json
     notices: tuple[str, ...]
+
+
+class Decided(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands in the file of decisions."""
+
+    islands: tuple[Pixel, ...]  # each by its first pixel
 
 
 class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,7 +140,7 @@ def _fresh(placed: Told, out: Path) -> Opened:
     asked = Asked(person=None if placed.person is None else read_person(placed.person))
     before = score_series(placed.folder, placed.labels, placed.scan, ScoreSettings(), asked)
     first = _first(before, before.labels)
-    return Opened(before, placed.folder, out, first, False, 0, "", ())
+    return Opened(before, placed.folder, out, first, False, False, 0, "", ())
 
 
 def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
@@ -140,7 +151,7 @@ def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
     if isinstance(read, Refusal):
         refused = msgspec.structs.replace(report, reasons=read.reasons)
         before = ScoredSeries(refused, read, None, None)
-        return Opened(before, placed.folder, out, _first(before, None), False, number, digest_of(latest), ())
+        return Opened(before, placed.folder, out, _first(before, None), False, False, number, digest_of(latest), ())
     if report.provenance is not None and report.provenance.series != pseudonym(read.series_uid):
         raise SeriesError(f"{out} is the result of another series; give its own slices, or another --out.")
     notices = []
@@ -160,7 +171,24 @@ def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
         report = msgspec.structs.replace(report, standing=means)
     before = ScoredSeries(report, outcome, read, labels)
     first = _first(before, labels)
-    return Opened(before, placed.folder, out, first, as_written, number, digest_of(latest), tuple(notices))
+    decided = as_written and (not report.draft or _decided(latest))
+    return Opened(before, placed.folder, out, first, as_written, decided, number, digest_of(latest), tuple(notices))
+
+
+def decisions(pixels: tuple[Pixel, ...]) -> bytes:
+    """Write what is decided, for whoever opens the revision again."""
+    return msgspec.json.encode(Decided(pixels)) + b"\n"
+
+
+def _decided(revision: Path) -> frozenset[Pixel]:
+    """Read what the reader of a draft had decided; nothing where no page wrote it."""
+    path = revision / DECISIONS
+    if not path.is_file():
+        return frozenset()
+    try:
+        return frozenset(msgspec.json.decode(path.read_bytes(), type=Decided).islands)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SeriesError(f"{revision.name}/{DECISIONS} cannot be read; give the map by --labels.") from error
 
 
 def _first(before: ScoredSeries, labels: Labels | None) -> First | None:

@@ -226,6 +226,17 @@ def test_a_confirmed_result_opens_by_its_own_folder_with_the_same_score(
     assert ["revision-0001", "revision-0002"] == [path.name for path in revisions(out)]
 
 
+def test_a_draft_that_is_opened_again_knows_what_was_decided(
+    tmp_path: Path, sources: list[Any], write_map: Callable[..., Any], sit: Callable[..., Desk]
+) -> None:
+    """Not coronary is a decision too; what nobody decided still waits."""
+    first = sit(tmp_path / "slices", out=tmp_path / "out")
+    do(first, Give((BAR_AT,), None))
+    first.save(first.state().number, "draft", "", False)
+    keep_map(first, tmp_path / "out", sources, write_map)
+    assert [True, False] == [lesion.decided for lesion in sit(tmp_path / "out").state().lesions]
+
+
 def test_a_result_without_its_map_says_so(tmp_path: Path, sources: list[Any], sit: Callable[..., Desk]) -> None:
     """Every lesion waits again, and a notice tells why."""
     out = tmp_path / "out"

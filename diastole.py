@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "campaign": ("simulators.io.campaign_cli", "run a grid of whole virtual studies to one table"),
     "rehearse": ("simulators.io.rehearse_cli", "rehearse a breath-hold: what the scan will be like, and one advice"),
     "score": ("scoring.io.cli", "score the calcium in a CT series"),
+    "review": ("scoring.review.cli", "give lesions their vessels, on a page in the browser"),
     "acknowledge": ("scoring.io.acknowledge", "record who has seen a very high score"),
     "receive": ("scoring.io.receiver.cli", "receive a scanner's slices and score each complete series as a draft"),
     "send": ("scoring.io.send_cli", "send a confirmed calcium score to an archive"),

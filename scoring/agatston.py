@@ -34,8 +34,12 @@ def agatston(islands: Iterable[Island], volume: Volume, settings: ScoreSettings)
     Agatston 1990, doi:10.1016/0735-1097(90)90282-T. The factor increment / 3 mm for other than contiguous 3 mm slices:
     scoring/README.md, decision 6.
     """
-    factor = volume.pixel_area_mm2 * volume.increment_mm / settings.reference_increment_mm
-    return pixel_weights(islands) * factor
+    return pixel_weights(islands) * points_of_a_pixel(volume, settings)
+
+
+def points_of_a_pixel(volume: Volume, settings: ScoreSettings) -> float:
+    """Agatston score of one pixel of weight 1: its area in mm2 x (increment / 3 mm)."""
+    return volume.pixel_area_mm2 * volume.increment_mm / settings.reference_increment_mm
 
 
 def shown_integer(score: float) -> int:

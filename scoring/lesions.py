@@ -84,10 +84,54 @@ def find_lesions(
     ----------
     scoring/README.md, decisions 7 and 8.
     """
+    vessels = [None if labels is None else vessel_of(island, labels) for island in islands]
+    return joined_lesions(volume, islands, vessels, touching_islands(volume, islands, settings), labels)
+
+
+def touching_islands(volume: Volume, islands: Sequence[Island], settings: ScoreSettings) -> tuple[Indices, Indices]:
+    """List the pairs of islands that touch (26 neighbours), whatever their vessels: two arrays [pair] of places."""
+    if not islands:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    _, height, width = volume.hu.shape
+    flat = [(island.slice * height + island.rows) * width + island.columns for island in islands]
+    owner = np.repeat(np.arange(len(islands)), [island.pixels for island in islands])
+    runs = runs_of(np.concatenate(flat), volume.hu.shape, owner)
+    of_run = owner[np.cumsum(runs.pixels) - 1]
+    order = np.lexsort((runs.first, runs.row, runs.slice))
+    runs, of_run = runs.taken(order), of_run[order]
+    one, other = touching_pairs(runs, LATER)
+    gap_after = np.zeros(len(volume.positions_mm), dtype=bool)
+    gap_after[list(uneven_gaps(volume.positions_mm, settings))] = True
+    parted = (runs.slice[one] != runs.slice[other]) & gap_after[runs.slice[one]]
+    return of_run[one[~parted]], of_run[other[~parted]]
+
+
+def joined_lesions(
+    volume: Volume,
+    islands: Sequence[Island],
+    vessels: Sequence[Vessel | None],
+    touching: tuple[Indices, Indices],
+    labels: Labels | None,
+) -> tuple[Lesion, ...]:
+    """Join islands of one vessel that touch into lesions, in the order of `find_lesions`.
+
+    Parameters
+    ----------
+    volume
+        Geometry.
+    islands, vessels
+        Along each other.
+    touching
+        As `touching_islands` lists it.
+    labels
+        The map, for the share of each lesion that lies on it; None: a lesion with a vessel has no share of any map.
+    """
     if not islands:
         return ()
-    vessels = [None if labels is None else vessel_of(island, labels) for island in islands]
-    group = _joined(volume, islands, [VESSELS.index(v) + 1 if v else 0 for v in vessels], settings)
+    one, other = touching
+    vessel = np.array([VESSELS.index(v) + 1 if v else 0 for v in vessels])
+    same = vessel[one] == vessel[other]
+    group = components(len(islands), one[same], other[same])
     members: dict[int, list[int]] = {}
     for index, number in enumerate(group):
         members.setdefault(int(number), []).append(index)
@@ -115,21 +159,3 @@ def _lesion(volume: Volume, islands: list[Island], vessel: Vessel | None, labels
             inside = labels.vessels[island.slice, island.rows, island.columns]
             on_map += int(np.count_nonzero(inside == VESSELS.index(vessel) + 1))
     return Lesion(vessel, ordered, (sums[0] / pixels, sums[1] / pixels, sums[2] / pixels), on_map / pixels)
-
-
-def _joined(volume: Volume, islands: Sequence[Island], vessels: Sequence[int], settings: ScoreSettings) -> Indices:
-    """Give each island the number of its group: same vessel and touching, by 26 neighbours."""
-    _, height, width = volume.hu.shape
-    flat = [(island.slice * height + island.rows) * width + island.columns for island in islands]
-    owner = np.repeat(np.arange(len(islands)), [island.pixels for island in islands])
-    runs = runs_of(np.concatenate(flat), volume.hu.shape, owner)
-    of_run = owner[np.cumsum(runs.pixels) - 1]
-    order = np.lexsort((runs.first, runs.row, runs.slice))
-    runs, of_run = runs.taken(order), of_run[order]
-    one, other = touching_pairs(runs, LATER)
-    gap_after = np.zeros(len(volume.positions_mm), dtype=bool)
-    gap_after[list(uneven_gaps(volume.positions_mm, settings))] = True
-    parted = (runs.slice[one] != runs.slice[other]) & gap_after[runs.slice[one]]
-    vessel = np.array(vessels)[of_run]
-    joined = ~parted & (vessel[one] == vessel[other])
-    return components(len(islands), of_run[one[joined]], of_run[other[joined]])

@@ -294,8 +294,8 @@ def _provenance(volume: Volume, labels: Labels | None) -> Provenance:
     """Describe the volume without identifying anyone."""
     slices, rows, columns = volume.hu.shape
     return Provenance(
-        series=_pseudonym(volume.series_uid),
-        frame_of_reference=_pseudonym(volume.frame_uid),
+        series=pseudonym(volume.series_uid),
+        frame_of_reference=pseudonym(volume.frame_uid),
         slices=slices,
         rows=rows,
         columns=columns,
@@ -310,6 +310,6 @@ def _provenance(volume: Volume, labels: Labels | None) -> Provenance:
     )
 
 
-def _pseudonym(uid: str) -> str:
+def pseudonym(uid: str) -> str:
     """First 16 hex digits of SHA-256 of an identifier; an empty one stays empty."""
     return hashlib.sha256(uid.encode()).hexdigest()[:16] if uid else ""

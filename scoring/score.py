@@ -73,6 +73,7 @@ def score_volume(
     scan: ScanFacts | None = None,
     calibration: Calibration | None = None,
     measured: Measured = NOT_MEASURED,
+    known: Sequence[Lesion] | None = None,
 ) -> Score | Refusal:
     """Score a volume: islands first, without the map; then one vessel for each; the total is what carries a vessel.
 
@@ -90,6 +91,8 @@ def score_volume(
         From HU to hydroxyapatite; without one there is no mass.
     measured
         Noise, blood and coverage as measured in the images: contrast refuses, a heart that is cut gets no class.
+    known
+        The lesions of this volume, map and settings, where somebody has found them already; None: found here.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def score_volume(
     refused = [*_refusals(volume, rules, incomplete), *quality.refusals(measured, rules)]
     if refused:
         return Refusal(tuple(refused))
-    found = find_lesions(volume, find_islands(volume, rules, cut), labels, rules)
+    found = find_lesions(volume, find_islands(volume, rules, cut), labels, rules) if known is None else known
     everything = rules.all_islands
     lesions = tuple(lesion for lesion in found if everything or lesion.vessel)
     candidates = () if everything else tuple(lesion for lesion in found if lesion.vessel is None)

@@ -38,6 +38,9 @@ def score(
     all_islands: Annotated[
         bool, typer.Option("--all-islands", help="Score every island, bone and valves too.")
     ] = False,
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Without a map: score what rules propose as coronary, as a draft.")
+    ] = False,
     kv_mode: Annotated[str, typer.Option(help="120-only, kv-independent or not-comparable.")] = "120-only",
     connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours inside a slice.")] = 4,
     person: Annotated[
@@ -47,10 +50,12 @@ def score(
 ) -> None:
     """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
     try:
+        if propose and (labels is not None or all_islands):
+            raise SeriesError("--propose makes the map itself; leave out --labels and --all-islands, or --propose.")
         settings = _settings(kv_mode, connectivity, all_islands)
         told = None if person is None else read_person(person)
         source = _percentile_source(percentiles)
-        scored = score_series(folder, labels, scan, settings)
+        scored = score_series(folder, labels, scan, settings, propose=propose)
         report = scored.report
         if told is not None:
             report = with_standing(report, told, source)

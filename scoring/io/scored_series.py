@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from scoring.coronary_finder import draft_labels
 from scoring.io.dicom_in import read_labels, read_series
 from scoring.io.errors import SeriesError
 from scoring.lesions import Labels
@@ -26,9 +27,9 @@ class ScoredSeries:
 
 
 def score_series(
-    source: Path, labels_path: Path | None, scan_path: Path | None, settings: ScoreSettings
+    source: Path, labels_path: Path | None, scan_path: Path | None, settings: ScoreSettings, *, propose: bool = False
 ) -> ScoredSeries:
-    """Read and score one series.
+    """Read and score one series; with `propose` and no map, by what rules propose, as a draft.
 
     Raises
     ------
@@ -41,8 +42,24 @@ def score_series(
         return ScoredSeries(
             make_report(read, None, None, scan, settings, version=version("diastole")), read, None, None
         )
-    labels = None if labels_path is None else read_labels(labels_path, read)
-    return _scored(read, labels, settings, scan)
+    if labels_path is not None:
+        return _scored(read, read_labels(labels_path, read), settings, scan)
+    return _proposed(read, settings, scan) if propose else _scored(read, None, settings, scan)
+
+
+def _proposed(volume: Volume, settings: ScoreSettings, scan: ScanFacts | None) -> ScoredSeries:
+    """Score a volume by what rules propose; where they cannot judge there is no total, and the report says why."""
+    labels = draft_labels(volume, settings)
+    if isinstance(labels, Labels):
+        scored = _scored(volume, labels, settings, scan)
+        return replace(scored, report=msgspec.structs.replace(scored.report, review=Review(state="draft")))
+    scored = _scored(volume, None, settings, scan)
+    why = tuple(f"Nothing was proposed: {reason}" for reason in labels.reasons)
+    return replace(
+        scored,
+        outcome=replace(scored.outcome, reasons=(*why, *scored.outcome.reasons)),
+        report=msgspec.structs.replace(scored.report, reasons=(*why, *scored.report.reasons)),
+    )
 
 
 def score_again(before: ScoredSeries, labels: Labels, review: Review | None) -> ScoredSeries:

@@ -298,7 +298,7 @@ def vessel_at(thorax: Thorax, point_mm: tuple[float, float, float]) -> Vessel:
     u, rho = math.degrees(math.atan2(y, x)), math.hypot(x, y)
     if h > 0.5 and rho < 0.3 and 20.0 < u < 110.0:
         return "LM"
-    if h > 0.7 and -95.0 < u < -66.0:
+    if h > 0.66 and -95.0 < u < -64.0:
         return "LM"
     if h < -0.3 and rho < 0.4:
         return "RCA"  # under the heart

@@ -99,7 +99,7 @@ class Tally:
             number(float(np.median(off))),
             number(float(off.mean())),
             number(float(np.mean(self.without_stents or [np.nan]))),
-            number(100.0 * float(np.mean(self.sure or [np.nan]))),
+            number(100.0 * float(np.mean(self.sure) if self.sure else np.nan)),
         )
 
 
@@ -203,7 +203,7 @@ def _cut(one: Painted) -> Sequence[tuple[str, Volume, str]]:
     return (
         ("at the top", _slices(volume, low), "cut_at_top"),
         ("at the bottom", _slices(volume, high), "cut_at_bottom"),
-        ("at the edge", replace(volume, hu=np.ascontiguousarray(volume.hu[:, :, :left])), "cut_at_edge"),
+        ("at the edge", replace(volume, hu=np.array(volume.hu[:, :, :left], dtype=np.float32)), "cut_at_edge"),
     )
 
 
@@ -234,7 +234,7 @@ def _twin_cohort() -> Tally:
             age=70.0,
             level=(seed * 7 % 10 + 0.5) / 10.0,
             heart_drawn=True,
-            body=("small", "medium", "large")[seed % 3],  # type: ignore[arg-type]  # a literal of each
+            body=("small", "medium", "large")[seed % 3],
             others=("valve", "aortic-wall", "stent") if seed % 2 else ("valve", "aortic-wall"),
         )
         patient = make_patient(msgspec.structs.replace(STORY, anatomy=anatomy), seed)

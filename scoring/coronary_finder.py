@@ -25,13 +25,14 @@ from scoring.volume import Volume
 SURE = 0.7
 OUTSIDE_SHARE = 0.35  # of its pixels inside the heart: less is bone, wall, lung or aorta
 METAL_HU = 1500.0  # and above; the densest plaques have some 1300
+_LARGEST_MM3 = 5000.0  # of one lesion: some 6000 in Agatston's score
 _RING_MM = (2.0, 6.0)  # around a lesion: beyond the scanner's blur, within its fat
 _FAT_HU = (-200.0, -30.0)
 _AIR_HU = -400.0
 _VALVE_FAT = 0.08  # share of fat around: less, deep inside, is in blood
 _VALVE_DEPTH_MM = 15.0
 _RING_FAT, _RING_DEPTH_MM = 0.22, 24.0  # the mitral ring lies between blood and fat, deeper than the arteries
-_WALL_MM = (6.0, 4.5, 7.0)  # about the aorta's circle, inwards, outwards, and outwards of the descending one: its wall
+_WALL_MM = (6.0, 4.5, 5.5)  # about the aorta's circle, inwards, outwards, and outwards of the descending one: its wall
 _SPECK_MM2 = 3.0
 _SPECK_SD = 6.0, 5.0  # above what lies around: less may be noise; without fat around, and with some
 _FAINT_SD = 8.0
@@ -125,7 +126,7 @@ def _judge(thorax: Thorax, volume: Volume, lesion: Lesion) -> _Verdict:
     if in_heart < OUTSIDE_SHARE:
         return _Verdict(None, 0.95 if in_heart == 0.0 else 0.7, _what_outside(thorax, lesion))
     look = _look(thorax, volume, lesion, in_heart)
-    return _surely_not(thorax, lesion, look) or _coronary(thorax, volume, lesion, look)
+    return _surely_not(thorax, volume, lesion, look) or _coronary(thorax, volume, lesion, look)
 
 
 def _share_in_heart(thorax: Thorax, lesion: Lesion) -> float:
@@ -183,10 +184,12 @@ def _ring_hu(volume: Volume, island: Island) -> NDArray[np.floating]:
     return np.asarray(page[(away > _RING_MM[0]) & (away <= _RING_MM[1]) & (page < 130.0)])
 
 
-def _surely_not(thorax: Thorax, lesion: Lesion, look: _Look) -> _Verdict | None:
+def _surely_not(thorax: Thorax, volume: Volume, lesion: Lesion, look: _Look) -> _Verdict | None:
     """Give the first reason why a lesion in the heart is no coronary calcium, or None."""
     if look.metal >= 0.5:
         return _Verdict(None, 0.8, f"{lesion.peak_hu:.0f} HU: metal (stent, lead or clip), no calcium.")
+    if lesion.pixels * volume.pixel_area_mm2 * volume.increment_mm > _LARGEST_MM3:
+        return _Verdict(None, 0.7, "Larger than an artery's calcium can be: bone.")
     if look.air > 0.5:
         return _Verdict(None, 0.8, "Lung lies around it: a nodule or a node.")
     if _in_descending(thorax, lesion):

@@ -42,7 +42,7 @@ class Tube:
         at = float(np.interp(z, self.z_mm, self.x_mm)), float(np.interp(z, self.z_mm, self.y_mm))
         return float(np.hypot(x - at[0], y - at[1]))
 
-    def cells(self, grid: Grid, wall_mm: float = 3.0) -> Mask:
+    def cells(self, grid: Grid, wall_mm: float = 2.0) -> Mask:
         """Mark the cells inside it, with its wall, [head, back, left]; above and below it goes on straight."""
         out = np.zeros(grid.hu.shape, dtype=bool)
         for n, z in enumerate(grid.z_mm):

@@ -42,11 +42,14 @@ MIN_SLICES = 8
 LUNG_HU = -400.0  # and below: lung, or air
 _AIR_HU = -975.0  # a fifth of outside air lies below; of lung nothing
 _LEAST_LUNG_CM3 = 150.0
+_LEAST_SPINE_CM2 = 0.5  # of bone in a slice, in the mean: a strip at the field's edge is enough
+_OFF_MIDDLE_MM = 45.0  # of the spine, from the middle between the lungs as far as the field shows them
 _RIM_MM = 8.0  # the heart reaches as far beyond the lungs' hull, towards the sternum
 _LEAST_HEART_MM = 25.0  # inscribed radius
 _OPENED_MM = 22.0  # wider than the aorta: what is thinner is no heart
 _WIDEST_MM = (-70.0, 115.0)  # of the heart to either side of the spine's middle
-_STILL_LARGE = 0.72  # of its full width: the heart goes on beyond that slice
+_STILL_LARGE = 0.82  # of its full width: the heart goes on beyond that slice
+_SHOULDER = 0.72  # where the frame's top is
 _TOP_WIDTH = 0.55  # below it there are only great vessels
 _LUNG_SHARE = 0.3  # right of the heart, in a slice that can show its middle
 _DIAPHRAGM = 0.5  # below this share the liver has come into view
@@ -56,6 +59,12 @@ _BELOW_DOME_MM = 50.0  # as far below the liver's dome the heart may reach
 _PAST_DOME_MM = 20.0  # a scan that goes on so far below the dome has the heart's lower end
 _FINE_MM, _COARSE_MM = 1.5, 3.0
 _INNER_MM = 12.0
+_CUTS = (
+    "The heart is still at its full width in the slice nearest to the head: it goes on above.",
+    "The heart is still at its full width in the slice nearest to the feet: it goes on below.",
+    "The heart lies at the edge of the field of view: part of it was not reconstructed.",
+)
+_NO_SPINE = NotFound(("No spine is seen: too little bone behind the lungs.",))
 CONTRAST_HU = 100.0  # mean of the heart's interior: more is contrast (blood has 30 to 60)
 
 
@@ -227,21 +236,20 @@ def _spine(grid: Grid, hull: Mask) -> Spine | NotFound:
     """Find the vertebrae: the most bone at the back, in the middle of the hull's rear."""
     rear = np.array([grid.y_mm[np.flatnonzero(page.any(axis=1))[-1]] for page in hull if page.any()])
     edge = float(np.median(rear))
-    window = (grid.y_mm > edge - 30.0) & (grid.y_mm < edge + 35.0)
+    window = (grid.y_mm > edge - 45.0) & (grid.y_mm < edge + 35.0)
     bone = (grid.hu > BONE_HU) & window[None, :, None]
     across = bone.sum(axis=(0, 1)).astype(np.float64)
     wide = max(1, round(36.0 / grid.step_mm[2]))
     summed = np.convolve(across, np.ones(wide), mode="same")
+    summed[np.abs(grid.x_mm - grid.x_mm[np.nonzero(hull)[2]].mean()) > _OFF_MIDDLE_MM] = 0.0  # there are ribs
     place = float(grid.x_mm[int(np.argmax(summed))])
     near = np.abs(grid.x_mm - place) <= 18.0
     body = bone[:, :, near]
-    if body.sum() * grid.cell_cm3 < 0.25 * len(grid.z_mm) * grid.step_mm[0]:
-        return NotFound(("No spine is seen: too little bone behind the lungs.",))
+    if body.sum() * grid.cell_cm3 < _LEAST_SPINE_CM2 * 0.1 * len(grid.z_mm) * grid.step_mm[0]:
+        return _NO_SPINE
     counts = body.sum(axis=2) >= max(2, round(9.0 / grid.step_mm[2]))
     fronts = [grid.y_mm[np.flatnonzero(page)[0]] for page in counts if page.any()]
-    if not fronts:
-        return NotFound(("No spine is seen: too little bone behind the lungs.",))
-    return Spine(place, float(np.median(fronts)))
+    return Spine(place, float(np.median(fronts))) if fronts else _NO_SPINE
 
 
 def _core(grid: Grid, lungs: Mask, outside: Mask, hull: Mask, rim: Mask, spine: Spine | NotFound) -> Mask:
@@ -273,7 +281,9 @@ def _heart(core: Mask, lungs: Mask, share: Floats, grid: Grid) -> Mask | NotFoun
     chest = share >= _LUNG_SHARE
     if not chest.any():
         return NotFound(("No slice shows lungs around a heart; this is the abdomen, or the neck.",))
-    seeds = np.where(chest[:, None, None], depth, 0.0)
+    seeds = np.where((share >= _CLEAR_OF_LIVER)[:, None, None], depth, 0.0)
+    if seeds.max() < _LEAST_HEART_MM:
+        seeds = np.where(chest[:, None, None], depth, 0.0)
     place = np.unravel_index(int(np.argmax(seeds)), seeds.shape)
     radius = float(seeds[place])
     beside = lungs[place[0]].any(axis=0)
@@ -313,14 +323,14 @@ def _dome_mm(share: Floats, seed: int, grid: Grid) -> float | None:
 
 
 def _widths(heart: Mask, grid: Grid) -> Floats:
-    """Width of the heart in each slice, mm: four fifths of its rows are narrower."""
+    """Width of the heart in each slice, mm: of its widest rows but a twentieth."""
     rows = heart.sum(axis=2) * grid.step_mm[2]
-    return np.array([float(np.percentile(row[row > 0], 80)) if (row > 0).any() else 0.0 for row in rows])
+    return np.array([float(np.percentile(row[row > 0], 95)) if (row > 0).any() else 0.0 for row in rows])
 
 
 def _full_width(widths: Floats, share: Floats) -> float:
     """Full width of the heart, where lungs lie around it."""
-    inside = widths[(share >= _DIAPHRAGM) & (widths > 0)]
+    inside = widths[(share >= _CLEAR_OF_LIVER) & (widths > 0)]
     return float(np.percentile(inside, 90)) if len(inside) else float(widths.max())
 
 
@@ -328,7 +338,7 @@ def _frame(heart: Mask, depth: Singles, grid: Grid, share: Floats) -> Frame:
     """Middle and extents. In height: from its narrowing at the top to its end, or below the liver's dome."""
     widths = _widths(heart, grid)
     full = _full_width(widths, share)
-    wide = np.flatnonzero((widths >= _STILL_LARGE * full) & (share >= _DIAPHRAGM))
+    wide = np.flatnonzero((widths >= _SHOULDER * full) & (share >= _DIAPHRAGM))
     if not len(wide):
         wide = np.flatnonzero(widths > 0)
     top = float(grid.z_mm[wide[-1]])
@@ -356,14 +366,8 @@ def _coverage(heart: Mask, grid: Grid, share: Floats, outside: Mask) -> Coverage
     rim[[0, -1]] = rim[:, [0, -1]] = True
     at_rim = (heart & rim).sum(axis=(1, 2)) + (heart & ndimage.binary_dilation(outside)).sum(axis=(1, 2))
     edge = bool(np.count_nonzero(at_rim >= 4) >= 3)
-    reasons = []
-    if top:
-        reasons.append("The heart is still at its full width in the slice nearest to the head: it goes on above.")
-    if bottom:
-        reasons.append("The heart is still at its full width in the slice nearest to the feet: it goes on below.")
-    if edge:
-        reasons.append("The heart lies at the edge of the field of view: part of it was not reconstructed.")
-    return Coverage(top, bottom, edge, tuple(reasons))
+    said = zip((top, bottom, edge), _CUTS, strict=True)
+    return Coverage(top, bottom, edge, tuple(reason for cut, reason in said if cut))
 
 
 def _blood_pool(

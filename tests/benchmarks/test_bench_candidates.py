@@ -275,7 +275,7 @@ def test_candidates_development() -> None:
 
 
 def test_candidates_evaluation() -> None:
-    """50 bodies of other size, heart, place and turn, with other valve, wall and stent, which no rule was made on."""
+    """50 bodies of the third draw, of other hearts, places, turns and stents, which no rule was made on."""
     tally, landmarks = _cohort(EVALUATION, EVALUATED)
     table("Landmarks", ("what", "right", "wrong"), landmarks.rows())
     _report("evaluation", tally, landmarks.limits())

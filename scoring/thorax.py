@@ -32,6 +32,7 @@ from scoring.upright import (
     box_of,
     coarser,
     depth_in,
+    hulls,
     spread_over,
     turn_of,
     upright_grid,
@@ -152,7 +153,7 @@ def find_thorax(volume: Volume) -> Thorax | NotFound:
     lungs, outside = _lungs(grid)
     if lungs is None:
         return NotFound(("No lungs are seen: this is no chest, or the field of view holds the heart only.",))
-    hull, rim = _hulls(lungs, grid)
+    hull, rim = hulls(lungs, grid, _RIM_MM)
     spine = _spine(grid, hull)
     core = _core(grid, lungs, outside, hull, rim, spine)
     share = _lung_share(lungs, hull, spine, grid)
@@ -212,24 +213,6 @@ def _lungs(grid: Grid) -> tuple[Mask | None, Mask]:
         else:
             lungs |= part
     return (lungs if lungs.sum() * grid.cell_cm3 >= _LEAST_LUNG_CM3 else None), outside
-
-
-def _hulls(lungs: Mask, grid: Grid) -> tuple[Mask, Mask]:
-    """Convex hull of the lungs of each slice, and the same grown by a rim, [head, back, left]."""
-    angles = np.deg2rad(np.arange(0.0, 360.0, 12.0))
-    reach = (
-        np.cos(angles)[:, None, None] * grid.x_mm[None, None, :]
-        + np.sin(angles)[:, None, None] * grid.y_mm[None, :, None]
-    ).astype(np.float32)
-    hull, rim = np.zeros_like(lungs), np.zeros_like(lungs)
-    least = 1200.0 / (grid.step_mm[1] * grid.step_mm[2])  # 12 cm2
-    for n, page in enumerate(lungs):
-        if page.sum() < least:
-            continue
-        support = reach[:, page].max(axis=1)[:, None, None]
-        hull[n] = np.all(reach <= support, axis=0)
-        rim[n] = np.all(reach <= support + _RIM_MM, axis=0)
-    return hull, rim
 
 
 def _spine(grid: Grid, hull: Mask) -> Spine | NotFound:

@@ -163,6 +163,24 @@ def depth_in(mask: Mask, grid: Grid) -> Singles:
     return out
 
 
+def hulls(mask: Mask, grid: Grid, rim_mm: float) -> tuple[Mask, Mask]:
+    """Convex hull of a mask in each slice, and the same grown by a rim, [head, back, left]."""
+    angles = np.deg2rad(np.arange(0.0, 360.0, 12.0))
+    reach = (
+        np.cos(angles)[:, None, None] * grid.x_mm[None, None, :]
+        + np.sin(angles)[:, None, None] * grid.y_mm[None, :, None]
+    ).astype(np.float32)
+    hull, rim = np.zeros_like(mask), np.zeros_like(mask)
+    least = 1200.0 / (grid.step_mm[1] * grid.step_mm[2])  # 12 cm2
+    for n, page in enumerate(mask):
+        if page.sum() < least:
+            continue
+        support = reach[:, page].max(axis=1)[:, None, None]
+        hull[n] = np.all(reach <= support, axis=0)
+        rim[n] = np.all(reach <= support + rim_mm, axis=0)
+    return hull, rim
+
+
 def spread_over(mask: Mask, grid: Grid, volume: Volume) -> Mask:
     """Give a coarse mask at the volume's own pixels [slice, row, column], its rim interpolated."""
     z, y, x = axes_mm(volume, grid.turn)

@@ -69,8 +69,8 @@ SECOND = Ranges(
     stents=(("LAD", 0.12), ("LCX", 0.3), ("RCA", 0.45)),
     stent_hu=((1300.0, 1750.0), (2700.0, 4000.0)),
 )
-"""Body, heart, turn, place, spine, calcium in ring and wall, and stents lie outside the ranges of development; liver, fat,
-noise and valve pieces lie in wider ones. It was the first evaluation; the rules were mended after it (docs/candidates.md)."""
+"""Body, heart, turn, place, spine, calcium in ring and wall, and stents lie outside the ranges of development;
+liver, fat, noise and valve pieces lie in wider ones. The first evaluation: the rules were mended after it."""
 
 EVALUATION = replace(
     SECOND,

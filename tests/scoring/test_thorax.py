@@ -202,7 +202,7 @@ def _filled(hu: float) -> Volume:
 NO_CHESTS = {
     "uniform": (_filled(40.0), "lungs"),
     "all air": (_filled(-1000.0), "lungs"),
-    "all as thin as lung": (_filled(-850.0), "abdomen"),
+    "all as thin as lung": (_filled(-850.0), "heart"),
     "water cylinder": (_water(100.0), "lungs"),
     "chest without lungs": (paint(Build(lungs=False), Field(), 1).volume, "lungs"),
     "two slices": (part_of(usual().volume, slice(20, 22)), "2 slices"),

@@ -160,11 +160,11 @@ def find_thorax(volume: Volume) -> Thorax | NotFound:
     heart = _heart(core, lungs, share, grid)
     if isinstance(heart, NotFound):
         return heart
-    return _with_vessels(volume, fine, grid, heart, spine, share, outside)
+    return _with_vessels(volume, fine, grid, heart, spine, share, (lungs, outside))
 
 
 def _with_vessels(
-    volume: Volume, fine: Grid, grid: Grid, heart: Mask, spine: Spine | NotFound, share: Floats, outside: Mask
+    volume: Volume, fine: Grid, grid: Grid, heart: Mask, spine: Spine | NotFound, share: Floats, air: tuple[Mask, Mask]
 ) -> Thorax:
     """Add the vessels, the regions to measure and the coverage to a heart."""
     axes = axes_mm(volume, grid.turn)
@@ -189,7 +189,7 @@ def _with_vessels(
         ascending=ascending,
         aorta_roi=aorta,
         blood_pool_roi=pool,
-        coverage=_coverage(heart, grid, share, outside),
+        coverage=_coverage(heart, grid, share, *air),
         depth_mm=depth,
         grid=grid,
     )
@@ -337,7 +337,7 @@ def _frame(heart: Mask, depth: Singles, grid: Grid, share: Floats) -> Frame:
     return Frame((middle_x, middle_y, 0.5 * (low + top)), (half_x, half_y, max(0.5 * (top - low), 1.0)))
 
 
-def _coverage(heart: Mask, grid: Grid, share: Floats, outside: Mask) -> Coverage:
+def _coverage(heart: Mask, grid: Grid, share: Floats, lungs: Mask, outside: Mask) -> Coverage:
     """Tell whether the heart is still large in the first or last slice, or lies at the edge of the field."""
     widths = _widths(heart, grid)
     full = _full_width(widths, share)
@@ -348,9 +348,20 @@ def _coverage(heart: Mask, grid: Grid, share: Floats, outside: Mask) -> Coverage
     rim = np.zeros(heart.shape[1:], dtype=bool)
     rim[[0, -1]] = rim[:, [0, -1]] = True
     at_rim = (heart & rim).sum(axis=(1, 2)) + (heart & ndimage.binary_dilation(outside)).sum(axis=(1, 2))
-    edge = bool(np.count_nonzero(at_rim >= 4) >= 3)
+    edge = bool(np.count_nonzero(at_rim >= 4) >= 3) or _without_lung_beside(heart, lungs, widths >= _STILL_LARGE * full)
     said = zip((top, bottom, edge), _CUTS, strict=True)
     return Coverage(top, bottom, edge, tuple(reason for cut, reason in said if cut))
+
+
+def _without_lung_beside(heart: Mask, lungs: Mask, wide: Mask) -> bool:
+    """Whether, in most of the slices that show the heart wide, one side has no lung at the height of its middle."""
+    bare = 0
+    for page, lung in zip(heart[wide], lungs[wide], strict=True):
+        rows, columns = np.nonzero(page)
+        row, column = round(rows.mean()), round(columns.mean())
+        beside = lung[max(row - 5, 0) : row + 6].any(axis=0)
+        bare += not (beside[:column].any() and beside[column:].any())
+    return bool(2 * bare > np.count_nonzero(wide))
 
 
 def _blood_pool(

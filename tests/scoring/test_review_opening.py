@@ -118,8 +118,7 @@ def test_a_proposal_is_shown_as_one_and_waits_for_the_reader(
     """What a finder thinks is the map to begin with, with its confidence and why; nobody has decided it."""
 
     def propose(volume: Volume, settings: ScoreSettings) -> First:
-        rules = ScoreSettings()
-        bar, spot = find_lesions(volume, find_islands(volume, rules), None, rules)
+        bar, spot = find_lesions(volume, find_islands(volume, settings), None, settings)
         thought = (Proposal(bar, "LAD", 0.75, "in the groove"), Proposal(spot, None, 0.9, "bone"))
         return First(proposed_labels(thought, volume, "test 1"), thought)
 

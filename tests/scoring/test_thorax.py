@@ -159,10 +159,12 @@ def test_a_heart_that_goes_on_beyond_a_slice_is_told(end: str) -> None:
     assert any(words in reason for reason in coverage.reasons)
 
 
-def test_a_heart_at_the_edge_of_the_field_is_told() -> None:
-    """The left of the heart lies outside the field of view."""
+@pytest.mark.parametrize("last_x_mm", [20.0, 34.0, 50.0])
+def test_a_heart_at_the_edge_of_the_field_is_told(last_x_mm: float) -> None:
+    """The left of the heart, and all of the lung beside it, lie outside the field of view."""
     volume = usual().volume
-    coverage = found(replace(volume, hu=_kept(volume.hu[:, :, :78]))).coverage
+    last = int((last_x_mm - volume.corners_mm[0, 0]) / volume.column_mm)
+    coverage = found(replace(volume, hu=_kept(volume.hu[:, :, :last]))).coverage
     assert coverage.cut_at_edge
 
 

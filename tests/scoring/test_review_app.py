@@ -68,7 +68,7 @@ def sit(serve_desk: Callable[[Desk], str]) -> Iterator[Callable[..., Browser]]:
 
     def sit(folder: Path, out: Path, **more: Any) -> Browser:
         browsers.append(Browser(serve_desk(Desk(open_review(Told(folder, out=out, **more)), lambda: NOW))))
-        assert 200 == browsers[-1].get(f"/?token={TOKEN}").status_code
+        browsers[-1].headers["x-diastole-key"] = browsers[-1].post("/api/open", json={"token": TOKEN}).json()["key"]
         return browsers[-1]
 
     yield sit
@@ -102,21 +102,22 @@ def save(browser: Browser, state: str = "confirmed", name: str = "Dr Ada", **mor
 def test_the_token_is_good_once_and_only_for_that_browser(
     series: Path, tmp_path: Path, serve_desk: Callable[[Desk], str]
 ) -> None:
-    """The first browser gets a cookie; a second one with the same address, and one with none, get nothing."""
+    """The first browser gets the key; a second one with the same address, and one with none, get nothing."""
     address = serve_desk(Desk(open_review(Told(series, out=tmp_path / "out")), lambda: NOW))
     with Browser(address) as wrong, Browser(address) as first, Browser(address) as second:
-        _the_token_is_good_once(wrong, first, second)
-
-
-def _the_token_is_good_once(wrong: Browser, first: Browser, second: Browser) -> None:
-    assert 403 == wrong.get("/?token=a-guess").status_code
-    answer = first.get(f"/?token={TOKEN}", follow_redirects=False)
-    assert 303 == answer.status_code
-    assert "HttpOnly" in answer.headers["set-cookie"]
-    assert "SameSite=strict" in answer.headers["set-cookie"]
-    assert 200 == first.get("/").status_code
-    for path in (f"/?token={TOKEN}", "/", "/main.js", "/api/state", "/api/volume"):
-        assert 403 == second.get(path).status_code, path
+        assert 403 == wrong.post("/api/open", json={"token": "a-guess"}).status_code
+        assert 400 == wrong.post("/api/open", json={"word": TOKEN}).status_code
+        assert 403 == wrong.post("/api/open", json={"token": TOKEN}, headers={"origin": "null"}).status_code
+        answer = first.post("/api/open", json={"token": TOKEN})
+        assert 200 == answer.status_code
+        assert "set-cookie" not in answer.headers
+        assert 200 == first.get("/api/state", headers={"x-diastole-key": answer.json()["key"]}).status_code
+        assert 403 == second.post("/api/open", json={"token": TOKEN}).status_code
+        for path in ("series", "volume", "islands", "state"):
+            assert 403 == second.get(f"/api/{path}?token={TOKEN}").status_code, path
+            assert 403 == second.get(f"/api/{path}", headers={"x-diastole-key": TOKEN}).status_code, path
+        for path in ("step", "save", "left"):
+            assert 403 == second.post(f"/api/{path}", json={}).status_code, path
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:9", "192.168.0.7"])
@@ -130,7 +131,7 @@ def test_a_foreign_host_is_refused(series: Path, tmp_path: Path, sit: Callable[.
 def test_a_page_from_elsewhere_changes_nothing(
     series: Path, tmp_path: Path, sit: Callable[..., Browser], origin: str
 ) -> None:
-    """Even with the cookie."""
+    """Even with the key."""
     browser = sit(series, tmp_path / "out")
     answer = browser.post("/api/step", json={"seen": 1, "step": LAD_BAR}, headers={"origin": origin})
     assert 403 == answer.status_code

@@ -229,13 +229,14 @@ function wire() {
 }
 
 async function begin() {
+  await link.open();
   facts = await link.json("api/series");
   look.colours = facts.colours;
   $("series").textContent = facts.series || "--";
   $("simulated").hidden = !facts.simulated;
   vesselButtons(facts, give);
   if (facts.slices) {
-    slices = new Slices(facts, await (await fetch("api/volume")).arrayBuffer());
+    slices = new Slices(facts, await (await link.get("api/volume")).arrayBuffer());
     look.slice = Math.floor(facts.slices / 2);
     stage.open(slices);
   } else $("refused").classList.add("whole");

@@ -1,9 +1,9 @@
 """The web side of the review: static files, and a handful of requests that this computer's own page may send.
 
 The address that the command prints holds a token that is good once: the page changes it for a key, which every request
-must carry in a header. It is no cookie, for a browser sends those to every port of a host, so to other users' programs on
-this computer too. Against foreign web pages (hazards.md W2) the `Host` must be ours, and what changes anything must come
-from a page that came from here. Nothing is sent in the clear over a network: we listen on 127.0.0.1 only.
+must carry in a header. It is no cookie, for a browser sends those to every port of a host: to other users' programs on
+this computer too. Against foreign web pages (hazards.md W2) the `Host` must be ours, and what changes anything must
+come from a page that came from here. Nothing is sent in the clear over a network: we listen on 127.0.0.1 only.
 """
 
 import asyncio

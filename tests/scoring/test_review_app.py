@@ -273,6 +273,19 @@ def test_a_correction_supersedes_and_never_overwrites(
     assert first == (one / "score.json").read_bytes()
 
 
+def test_a_draft_of_nothing_new_is_refused(series: Path, tmp_path: Path, sit: Callable[..., Browser]) -> None:
+    """A stray key puts no draft in the place of a confirmed result; an edit taken back is none."""
+    browser, out = sit(series, tmp_path / "out"), tmp_path / "out"
+    step(browser, LAD_BAR)
+    assert 200 == save(browser, rest_stays=True).status_code
+    step(browser, NONE_SPOT)
+    step(browser, {"kind": "undo"})
+    answer = save(browser, "draft", "")
+    assert (422, True) == (answer.status_code, answer.json()["state"]["standing"]["confirmed"])
+    assert "Nothing has changed since revision 1" in answer.json()["error"]
+    assert 1 == len(revisions(out))
+
+
 def test_a_stale_save_is_refused_and_loses_nothing(series: Path, tmp_path: Path, sit: Callable[..., Browser]) -> None:
     """Another page wrote a revision meanwhile: ours is not written; its edits wait for the next page."""
     browser, out = sit(series, tmp_path / "out"), tmp_path / "out"
@@ -280,8 +293,10 @@ def test_a_stale_save_is_refused_and_loses_nothing(series: Path, tmp_path: Path,
     other = sit(series, out)
     step(other, {"kind": "give", "islands": [BAR_AT, SPOT_AT], "vessel": "RCA"})
     assert 200 == save(other).status_code
+    waiting = state_of(browser)["undecided"]
     answer = save(browser, rest_stays=True)
     assert 409 == answer.status_code
+    assert waiting == answer.json()["state"]["undecided"]
     assert "Another page wrote revision 1 meanwhile" in answer.json()["error"]
     assert ["revision-0001"] == [path.name for path in revisions(out)]
     assert "36" == state_of(browser)["totals"]["total"]["shown"]

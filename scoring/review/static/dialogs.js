@@ -35,7 +35,7 @@ export class Dialogs {
   fill() {
     const { totals, undecided, lesions } = this.state;
     const total = totals.total;
-    const classed = totals.category === null ? "no class" : `class ${totals.category}, ${totals.cac_drs}`;
+    const classed = undecided ? "so far" : totals.category === null ? "no class" : `class ${totals.category}, ${totals.cac_drs}`;
     $("done-score").textContent = total ? `Agatston ${total.shown}, ${classed}` : "No total: the lesions are listed.";
     $("done-waiting").hidden = undecided === 0;
     const [n, s] = [undecided, undecided === 1 ? "" : "s"];

@@ -21,7 +21,7 @@ export class Dialogs {
 
   async draft() {
     this.say("Writing a draft …");
-    if (!(await this.link.ask("save", { state: "draft" }))) this.say(`Draft written: revision ${this.state.standing.revision}.`);
+    if (!(await this.link.ask("save", () => ({ state: "draft" })))) this.say(`Draft written: revision ${this.state.standing.revision}.`);
   }
 
   done() {
@@ -54,7 +54,7 @@ export class Dialogs {
     if (!$("reviewer").value.trim()) { error.textContent = "Who confirms? Write your name."; $("reviewer").focus(); return; }
     if (this.state.undecided && !$("done-rest").checked) { error.textContent = "Say above that they stay as shown, or decide on each."; $("done-rest").focus(); return; }
     $("done-yes").disabled = true;
-    const refused = await this.link.ask("save", { state: "confirmed", reviewer: $("reviewer").value, rest_stays: $("done-rest").checked });
+    const refused = await this.link.ask("save", () => ({ state: "confirmed", reviewer: $("reviewer").value, rest_stays: $("done-rest").checked }));
     $("done-yes").disabled = false;
     if (refused) { error.textContent = refused; return; }
     $("done-box").close();

@@ -54,10 +54,19 @@ export class Link {
     this.onState(state, this.islands);
   }
 
-  // Gives the text of a refusal, or null when it was done.
+  // Do something when all that was asked before is answered: a hand can be quicker than the desk, and what it means is
+  // the state that its own last key makes.
+  after(act) {
+    this.turn = this.turn.then(act).catch(reportError);
+  }
+
+  // `wants` makes the request at its turn, or nothing. Gives the text of a refusal, null when it was done.
   ask(path, wants) {
-    const done = this.turn.then(() => this.sent(path, wants));
-    this.turn = done.catch(() => {});
+    const done = this.turn.then(() => {
+      const made = wants();
+      return made ? this.sent(path, made) : undefined;
+    });
+    this.turn = done.then(() => {}, reportError);
     return done;
   }
 

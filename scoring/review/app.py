@@ -1,8 +1,9 @@
 """The web side of the review: static files, and a handful of requests that this computer's own page may send.
 
-The address that the command prints holds a token that is good once: it is changed for a cookie of this browser, which
-every request must carry. Against foreign web pages (hazards.md W2) the `Host` must be ours, and what changes anything
-must come from a page that came from here. Nothing is sent in the clear over a network: we listen on 127.0.0.1 only.
+The address that the command prints holds a token that is good once: the page changes it for a key, which every request
+must carry in a header. It is no cookie, for a browser sends those to every port of a host: to other users' programs on
+this computer too. Against foreign web pages (hazards.md W2) the `Host` must be ours, and what changes anything must
+come from a page that came from here. Nothing is sent in the clear over a network: we listen on 127.0.0.1 only.
 """
 
 import asyncio
@@ -14,14 +15,13 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import parse_qs
 
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.requests import Request, cookie_parser
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,6 +33,7 @@ from scoring.review.view import Kind, PageState
 
 STATIC = Path(__file__).parent / "static"
 HOST = "127.0.0.1"
+KEY_HEADER = "x-diastole-key"
 MAX_BODY_BYTES = 128 * 1024  # a long cut has some hundred points
 HEADERS = {
     b"content-security-policy": (
@@ -46,6 +47,18 @@ HEADERS = {
 }
 
 T = TypeVar("T")
+
+
+class OpenAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The token of the printed address."""
+
+    token: str
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What every later request must carry."""
+
+    key: str
 
 
 class StepAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,13 +91,31 @@ class Refused(msgspec.Struct, frozen=True):
     state: PageState | None
 
 
-class Guard:
-    """Refuses foreign hosts, browsers without the cookie, foreign origins and long bodies; adds the safety headers."""
+class Lock:
+    """One token, good once, and the key that it is changed for."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
+    def __init__(self, token: str) -> None:
         self._token: str | None = token  # None: used
-        self._session = secrets.token_urlsafe(32)
+        self._key = secrets.token_urlsafe(32)
+
+    def open(self, token: str) -> str | None:
+        """Give the key for the token, the first time; None for another token, or later."""
+        if self._token is None or not _equal(token, self._token):
+            return None
+        self._token = None
+        return self._key
+
+    def fits(self, key: str) -> bool:
+        """Whether this is the key."""
+        return _equal(key, self._key)
+
+
+class Guard:
+    """Refuses foreign hosts, requests without the key, foreign origins and long bodies; adds the safety headers."""
+
+    def __init__(self, app: ASGIApp, lock: Lock) -> None:
+        self._app = app
+        self._lock = lock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge a request before the app sees it."""
@@ -108,22 +139,10 @@ class Guard:
         host = headers.get("host", "")
         if host not in {f"{HOST}:{port}", f"localhost:{port}"}:
             return PlainTextResponse("This host is not known here by that name; use the printed address.\n", 421)
-        name = f"diastole-review-{port}"
-        cookies = cookie_parser(headers.get("cookie", ""))
-        known = _equal(cookies.get(name, ""), self._session)
-        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if not known and scope["path"] == "/" and self._token is not None and _equal(token, self._token):
-            self._token = None
-            answer = RedirectResponse("/", 303)
-            answer.set_cookie(name, self._session, httponly=True, samesite="strict", path="/")
-            return answer
-        if not known:
-            text = (
-                "This page opens once, by the printed address, in one browser; to open it elsewhere, start it anew.\n"
-            )
-            return PlainTextResponse(text, 403)
-        if token and scope["path"] == "/":
-            return RedirectResponse("/", 303)  # the same link again, in the browser that may
+        # everything beside the desk and the door is a file of the program, the same for all
+        asks_the_desk = scope["path"].startswith("/api/") and scope["path"] != "/api/open"
+        if asks_the_desk and not self._lock.fits(headers.get(KEY_HEADER, "")):
+            return _closed()
         if scope["method"] not in {"GET", "HEAD"}:
             if headers.get("origin", "") != f"http://{host}":
                 return PlainTextResponse("A page from elsewhere may not change a review.\n", 403)
@@ -131,6 +150,12 @@ class Guard:
             if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
                 return PlainTextResponse("That request is too long.\n", 413)
         return None
+
+
+def _closed() -> Response:
+    """Answer who has no key."""
+    text = "This page opens once, by the printed address, in one browser; to open it elsewhere, start it anew.\n"
+    return PlainTextResponse(text, 403)
 
 
 def _equal(one: str, other: str) -> bool:
@@ -141,9 +166,19 @@ def _equal(one: str, other: str) -> bool:
 class Api:
     """The requests of the page, one after the other: a desk has one reader."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, lock: Lock) -> None:
         self._desk = desk
+        self._lock = lock
         self._turn = asyncio.Lock()
+
+    async def open(self, request: Request) -> Response:
+        """Change the token for the key, once."""
+        try:
+            asked = msgspec.json.decode(await request.body(), type=OpenAsked)
+        except msgspec.MsgspecError as error:
+            return _json(Refused(f"The page sent what is no request ({error}); load it again.", None), 400)
+        key = self._lock.open(asked.token)
+        return _closed() if key is None else _json(Opened(key))
 
     async def series(self, _: Request) -> Response:
         """Tell what stays."""
@@ -202,8 +237,10 @@ def _json(value: object, status: int = 200) -> Response:
 
 def make_app(desk: Desk, token: str) -> ASGIApp:
     """Join the parts: `/api/...` is the desk, everything else a static file."""
-    api = Api(desk)
+    lock = Lock(token)
+    api = Api(desk, lock)
     routes = [
+        Route("/api/open", api.open, methods=["POST"]),
         Route("/api/series", api.series),
         Route("/api/volume", api.volume),
         Route("/api/islands", api.islands),
@@ -213,7 +250,7 @@ def make_app(desk: Desk, token: str) -> ASGIApp:
         Route("/api/save", api.save, methods=["POST"]),
         Mount("/", StaticFiles(directory=STATIC, html=True)),
     ]
-    return Guard(Starlette(routes=routes), token)
+    return Guard(Starlette(routes=routes), lock)
 
 
 def bind(port: int) -> socket.socket:

@@ -14,8 +14,9 @@ from scoring.review.app import address_of, bind, make_app, review_server, serve
 from scoring.review.desk import Desk
 from scoring.review.opening import Opened, Told, open_review
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+DEFAULT = Path("out/demo")
 EXAMPLE = "Example: diastole review out/demo"
 
 
@@ -27,8 +28,11 @@ def callback() -> None:
 @app.command(epilog=EXAMPLE)
 def review(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of one series, of a demo or study, or of a result.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="DIR", help="Folder of one series, of a demo or study, or of a result. [default: out/demo]"
+        ),
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="Vessel map to begin with: a BINARY DICOM SEG.")] = None,
     scan: Annotated[Path | None, typer.Option(help="scan.json, what the acquisition says of itself.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the result; each save is a revision in it.")] = None,
@@ -37,7 +41,7 @@ def review(
 ) -> None:
     """Serve the review page on this computer and print its address; end with Ctrl-C. Exit code 2: wrong input."""
     try:
-        opened = open_review(Told(folder, labels, scan, out, person))
+        opened = open_review(Told(_default() if folder is None else folder, labels, scan, out, person))
         listener = bind(port)
     except SeriesError as error:
         sys.stderr.write(f"diastole review: {error}\n")
@@ -50,6 +54,22 @@ def review(
         asyncio.run(serve(review_server(make_app(desk, token)), listener))
     finally:
         desk.close()
+
+
+def _default() -> Path:
+    """Take the simulated study that `make demo` leaves.
+
+    Raises
+    ------
+    SeriesError
+        If there is none.
+    """
+    if not DEFAULT.is_dir():
+        raise SeriesError(
+            f"No folder was given and there is no {DEFAULT}; give one, or make a simulated study: "
+            f"`diastole simulate study --out {DEFAULT}`."
+        )
+    return DEFAULT
 
 
 def wall_time() -> str:

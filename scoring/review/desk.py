@@ -179,7 +179,8 @@ class Desk:
         Raises
         ------
         DeskError
-            If the name is missing, lesions wait for a decision, or another page wrote a revision meanwhile.
+            If the name is missing, lesions wait for a decision, a draft would say nothing new, or another page wrote a
+            revision meanwhile.
         SeriesError
             If the slices are gone, or the disk does not take the revision.
         """
@@ -188,16 +189,16 @@ class Desk:
             raise DeskError("Who confirms? Write your name.")
         if len(name) > LONGEST_NAME or not name.isprintable():
             raise DeskError(f"The name must be plain text of at most {LONGEST_NAME} characters.")
+        if kind == "draft" and self._base > 0 and state.now is self._saved:
+            # a stray key must not put a draft in the place of a confirmed result
+            raise DeskError(f"Nothing has changed since revision {self._base}, so there is nothing to save.")
         waiting = tuple(
             first_pixel(island) for island, known in zip(state.now.islands, state.now.decided, strict=True) if not known
         )
         if kind == "confirmed" and waiting:
             if not rest_stays:
                 raise DeskError(f"{self.state().undecided} lesion(s) wait for your decision.")
-            keep = Keep(waiting)
-            self._journal.add(keep)
-            state = edited(state, keep)
-            self._take(state, self._outcome)
+            state = edited(state, Keep(waiting))  # holds with the revision only, so it is not in the journal
         self._write(state, kind, name)
         return self.state()
 

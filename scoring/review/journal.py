@@ -4,6 +4,7 @@ One JSON line for each: the series and the revision that the edits begin from, t
 redone. A journal whose last line says that its edits are written into a revision is over, and is not offered again.
 """
 
+import contextlib
 import fcntl
 import os
 from dataclasses import dataclass
@@ -75,9 +76,22 @@ class Journal:
         try:
             if self._file is None:
                 self._file = self._begun()
-            _put(self._file, line)
+            self._put_whole(self._file, line)
         except OSError as error:
             raise _unwritable(self._folder, error) from error
+
+    def _put_whole(self, file: BinaryIO, line: Step | Written) -> None:
+        """Add one line or nothing of it: what was refused must not come back with the next line."""
+        before = file.tell()
+        try:
+            _put(file, line)
+        except OSError:
+            self._file = None  # its buffer holds the rest of the line; the file is opened anew
+            with contextlib.suppress(OSError):
+                file.close()
+            os.truncate(file.name, before)
+            self._file = _locked(Path(file.name), "ab")
+            raise
 
     def close(self, base: int) -> None:
         """End this file, for its edits stand in a revision; what follows begins another one from there."""
@@ -98,8 +112,7 @@ class Journal:
         number = 1
         while (self._folder / f"{PREFIX}{number:04d}{SUFFIX}").exists():
             number += 1
-        file = (self._folder / f"{PREFIX}{number:04d}{SUFFIX}").open("xb")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = _locked(self._folder / f"{PREFIX}{number:04d}{SUFFIX}", "xb")
         _put(file, self._head)
         return file
 
@@ -160,6 +173,13 @@ def _lines(path: Path) -> list[Line]:
         except msgspec.MsgspecError:
             break
     return lines
+
+
+def _locked(path: Path, mode: Literal["xb", "ab"]) -> BinaryIO:
+    """Open a journal as its one writer."""
+    file = path.open(mode)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
 
 
 def _put(file: BinaryIO, line: Line) -> None:

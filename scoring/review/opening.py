@@ -109,12 +109,15 @@ def _placed(told: Told) -> Told:
         slices = _pointed(folder)
         return replace(told, folder=slices, out=told.out or folder)
     if (folder / "slices").is_dir():
+        out = told.out or folder / "review"
+        if revisions(out):  # what a reader has written goes before the map that lies beside the slices
+            return replace(told, folder=folder / "slices", out=out)
         labels, scan = folder / "labels.seg.dcm", folder / "scan.json"
         return Told(
             folder=folder / "slices",
             labels=told.labels or (labels if labels.is_file() else None),
             scan=told.scan or (scan if scan.is_file() else None),
-            out=told.out or folder / "review",
+            out=out,
             person=told.person,
         )
     beside = folder.resolve()
@@ -156,6 +159,8 @@ def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
     if report.provenance is not None and report.provenance.series != pseudonym(read.series_uid):
         raise SeriesError(f"{out} is the result of another series; give its own slices, or another --out.")
     notices = []
+    if placed.scan is not None:
+        notices.append(f"What the acquisition says of itself is that of revision {number}; the scan.json given is not.")
     labels, as_written = None, False
     if placed.labels is not None:
         labels = read_labels(placed.labels, read)

@@ -68,7 +68,7 @@ def sit(serve_desk: Callable[[Desk], str]) -> Iterator[Callable[..., Browser]]:
 
     def sit(folder: Path, out: Path, **more: Any) -> Browser:
         browsers.append(Browser(serve_desk(Desk(open_review(Told(folder, out=out, **more)), lambda: NOW))))
-        assert 200 == browsers[-1].get(f"/?token={TOKEN}").status_code
+        browsers[-1].headers["x-diastole-key"] = browsers[-1].post("/api/open", json={"token": TOKEN}).json()["key"]
         return browsers[-1]
 
     yield sit
@@ -102,21 +102,22 @@ def save(browser: Browser, state: str = "confirmed", name: str = "Dr Ada", **mor
 def test_the_token_is_good_once_and_only_for_that_browser(
     series: Path, tmp_path: Path, serve_desk: Callable[[Desk], str]
 ) -> None:
-    """The first browser gets a cookie; a second one with the same address, and one with none, get nothing."""
+    """The first browser gets the key; a second one with the same address, and one with none, get nothing."""
     address = serve_desk(Desk(open_review(Told(series, out=tmp_path / "out")), lambda: NOW))
     with Browser(address) as wrong, Browser(address) as first, Browser(address) as second:
-        _the_token_is_good_once(wrong, first, second)
-
-
-def _the_token_is_good_once(wrong: Browser, first: Browser, second: Browser) -> None:
-    assert 403 == wrong.get("/?token=a-guess").status_code
-    answer = first.get(f"/?token={TOKEN}", follow_redirects=False)
-    assert 303 == answer.status_code
-    assert "HttpOnly" in answer.headers["set-cookie"]
-    assert "SameSite=strict" in answer.headers["set-cookie"]
-    assert 200 == first.get("/").status_code
-    for path in (f"/?token={TOKEN}", "/", "/main.js", "/api/state", "/api/volume"):
-        assert 403 == second.get(path).status_code, path
+        assert 403 == wrong.post("/api/open", json={"token": "a-guess"}).status_code
+        assert 400 == wrong.post("/api/open", json={"word": TOKEN}).status_code
+        assert 403 == wrong.post("/api/open", json={"token": TOKEN}, headers={"origin": "null"}).status_code
+        answer = first.post("/api/open", json={"token": TOKEN})
+        assert 200 == answer.status_code
+        assert "set-cookie" not in answer.headers
+        assert 200 == first.get("/api/state", headers={"x-diastole-key": answer.json()["key"]}).status_code
+        assert 403 == second.post("/api/open", json={"token": TOKEN}).status_code
+        for path in ("series", "volume", "islands", "state"):
+            assert 403 == second.get(f"/api/{path}?token={TOKEN}").status_code, path
+            assert 403 == second.get(f"/api/{path}", headers={"x-diastole-key": TOKEN}).status_code, path
+        for path in ("step", "save", "left"):
+            assert 403 == second.post(f"/api/{path}", json={}).status_code, path
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:9", "192.168.0.7"])
@@ -130,7 +131,7 @@ def test_a_foreign_host_is_refused(series: Path, tmp_path: Path, sit: Callable[.
 def test_a_page_from_elsewhere_changes_nothing(
     series: Path, tmp_path: Path, sit: Callable[..., Browser], origin: str
 ) -> None:
-    """Even with the cookie."""
+    """Even with the key."""
     browser = sit(series, tmp_path / "out")
     answer = browser.post("/api/step", json={"seen": 1, "step": LAD_BAR}, headers={"origin": origin})
     assert 403 == answer.status_code
@@ -272,6 +273,19 @@ def test_a_correction_supersedes_and_never_overwrites(
     assert first == (one / "score.json").read_bytes()
 
 
+def test_a_draft_of_nothing_new_is_refused(series: Path, tmp_path: Path, sit: Callable[..., Browser]) -> None:
+    """A stray key puts no draft in the place of a confirmed result; an edit taken back is none."""
+    browser, out = sit(series, tmp_path / "out"), tmp_path / "out"
+    step(browser, LAD_BAR)
+    assert 200 == save(browser, rest_stays=True).status_code
+    step(browser, NONE_SPOT)
+    step(browser, {"kind": "undo"})
+    answer = save(browser, "draft", "")
+    assert (422, True) == (answer.status_code, answer.json()["state"]["standing"]["confirmed"])
+    assert "Nothing has changed since revision 1" in answer.json()["error"]
+    assert 1 == len(revisions(out))
+
+
 def test_a_stale_save_is_refused_and_loses_nothing(series: Path, tmp_path: Path, sit: Callable[..., Browser]) -> None:
     """Another page wrote a revision meanwhile: ours is not written; its edits wait for the next page."""
     browser, out = sit(series, tmp_path / "out"), tmp_path / "out"
@@ -279,8 +293,10 @@ def test_a_stale_save_is_refused_and_loses_nothing(series: Path, tmp_path: Path,
     other = sit(series, out)
     step(other, {"kind": "give", "islands": [BAR_AT, SPOT_AT], "vessel": "RCA"})
     assert 200 == save(other).status_code
+    waiting = state_of(browser)["undecided"]
     answer = save(browser, rest_stays=True)
     assert 409 == answer.status_code
+    assert waiting == answer.json()["state"]["undecided"]
     assert "Another page wrote revision 1 meanwhile" in answer.json()["error"]
     assert ["revision-0001"] == [path.name for path in revisions(out)]
     assert "36" == state_of(browser)["totals"]["total"]["shown"]

@@ -1,5 +1,7 @@
 """What `diastole review` opens: folders of each kind, journals that were left behind, results that are opened again."""
 
+import os
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,18 @@ def test_a_proposal_is_shown_as_one_and_waits_for_the_reader(
     assert "36" == state.totals.vessels["LAD"].shown
 
 
+def test_without_a_folder_the_demo_is_opened_or_the_cure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first thing that a newcomer types."""
+    monkeypatch.chdir(tmp_path)
+    assert 2 == diastole.main(["review"])
+    assert "diastole simulate study --out out/demo" in capsys.readouterr().err
+    (tmp_path / "out" / "demo").mkdir(parents=True)
+    assert 2 == diastole.main(["review"])
+    assert "out/demo holds no CT image" in capsys.readouterr().err
+
+
 # --- journals ---------------------------------------------------------------------------------------------
 
 
@@ -202,6 +216,31 @@ def test_an_edit_that_the_disk_does_not_take_does_not_hold(
     assert before == desk.state()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of a file's size are those of POSIX")
+def test_an_edit_that_was_refused_does_not_come_back_from_the_journal(
+    tmp_path: Path, sources: list[Any], sit: Callable[..., Desk]
+) -> None:
+    """The disk fills in the middle of a line, and is freed: the journal holds what the page holds, and no more."""
+    desk, out = sit(tmp_path / "slices", out=tmp_path / "out"), tmp_path / "out"
+    do(desk, Give((BAR_AT,), "LAD"))
+    journal = next(out.glob("*.jsonl"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + 20, hard))
+    try:
+        with pytest.raises(SeriesError, match="takes no journal"):
+            do(desk, Give((SPOT_AT,), "LM"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    do(desk, Give((SPOT_AT,), "RCA"))
+    held = desk.state().totals
+    desk.close()
+    again = sit(tmp_path / "slices", out=out)
+    left = again.state().left
+    assert left is not None
+    assert 2 == left.edits
+    assert held == again.take_left(again.state().number, True).totals
+
+
 # --- results that are opened again ------------------------------------------------------------------------
 
 
@@ -234,6 +273,25 @@ def test_a_draft_that_is_opened_again_knows_what_was_decided(
     first.save(first.state().number, "draft", "", False)
     keep_map(first, tmp_path / "out", sources, write_map)
     assert [True, False] == [lesion.decided for lesion in sit(tmp_path / "out").state().lesions]
+
+
+def test_a_study_that_was_reviewed_opens_with_the_readers_map(
+    tmp_path: Path, sources: list[Any], write_map: Callable[..., Any], sit: Callable[..., Desk]
+) -> None:
+    """Not with the map that lies beside the slices: the same command again must not undo a review."""
+    vessels: NDArray[np.uint8] = np.zeros((6, 32, 32), dtype=np.uint8)
+    vessels[1, 6, 6] = 4
+    write_map(tmp_path / "labels.seg.dcm", sources, vessels)
+    first = sit(tmp_path)
+    do(first, Give((BAR_AT,), "LM"), Give((SPOT_AT,), None))
+    first.save(first.state().number, "confirmed", "Dr Ada", False)
+    keep_map(first, tmp_path / "review", sources, write_map)
+    state = sit(tmp_path).state()
+    assert ("36", "0") == (state.totals.vessels["LM"].shown, state.totals.vessels["RCA"].shown)
+    assert (True, 0, ()) == (state.standing.confirmed, state.undecided, state.notices)
+    given = sit(tmp_path, labels=tmp_path / "labels.seg.dcm").state()
+    assert "36" == given.totals.vessels["RCA"].shown
+    assert "The map is the one given" in given.notices[0]
 
 
 def test_a_result_without_its_map_says_so(tmp_path: Path, sources: list[Any], sit: Callable[..., Desk]) -> None:

@@ -21,7 +21,7 @@ export class Dialogs {
 
   async draft() {
     this.say("Writing a draft …");
-    if (!(await this.link.ask("save", { state: "draft" }))) this.say(`Draft written: revision ${this.state.standing.revision}.`);
+    if (!(await this.link.ask("save", () => ({ state: "draft" })))) this.say(`Draft written: revision ${this.state.standing.revision}.`);
   }
 
   done() {
@@ -35,7 +35,7 @@ export class Dialogs {
   fill() {
     const { totals, undecided, lesions } = this.state;
     const total = totals.total;
-    const classed = totals.category === null ? "no class" : `class ${totals.category}, ${totals.cac_drs}`;
+    const classed = undecided ? "so far" : totals.category === null ? "no class" : `class ${totals.category}, ${totals.cac_drs}`;
     $("done-score").textContent = total ? `Agatston ${total.shown}, ${classed}` : "No total: the lesions are listed.";
     $("done-waiting").hidden = undecided === 0;
     const [n, s] = [undecided, undecided === 1 ? "" : "s"];
@@ -54,7 +54,7 @@ export class Dialogs {
     if (!$("reviewer").value.trim()) { error.textContent = "Who confirms? Write your name."; $("reviewer").focus(); return; }
     if (this.state.undecided && !$("done-rest").checked) { error.textContent = "Say above that they stay as shown, or decide on each."; $("done-rest").focus(); return; }
     $("done-yes").disabled = true;
-    const refused = await this.link.ask("save", { state: "confirmed", reviewer: $("reviewer").value, rest_stays: $("done-rest").checked });
+    const refused = await this.link.ask("save", () => ({ state: "confirmed", reviewer: $("reviewer").value, rest_stays: $("done-rest").checked }));
     $("done-yes").disabled = false;
     if (refused) { error.textContent = refused; return; }
     $("done-box").close();

@@ -1,5 +1,15 @@
 // Requests to the desk, one after the other: an edit names the state that it was made on.
 
+const KEPT = "diastole.review.key"; // kept for this address and port alone, unlike a cookie
+
+function kept() {
+  try { return localStorage.getItem(KEPT) ?? ""; } catch { return ""; } // storage forbidden: the page lasts until it is loaded again
+}
+
+function keep(key) {
+  try { localStorage.setItem(KEPT, key); } catch { return; }
+}
+
 export class Link {
   constructor(onState, onTrouble) {
     this.onState = onState;
@@ -7,12 +17,30 @@ export class Link {
     this.state = null;
     this.islands = [];
     this.turn = Promise.resolve();
+    this.key = kept();
+  }
+
+  // Change the token of the printed address for the key, and take it out of the address.
+  async open() {
+    const token = new URLSearchParams(location.search).get("token");
+    if (token === null) return;
+    history.replaceState(null, "", location.pathname);
+    const answer = await fetch("api/open", {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token }),
+    });
+    if (!answer.ok) return; // used before: perhaps by this browser, which then has the key
+    this.key = (await answer.json()).key;
+    keep(this.key);
+  }
+
+  async get(path) {
+    const answer = await fetch(path, { headers: { "x-diastole-key": this.key } });
+    if (!answer.ok) throw new Error(await answer.text());
+    return answer;
   }
 
   async json(path) {
-    const answer = await fetch(path);
-    if (!answer.ok) throw new Error(await answer.text());
-    return answer.json();
+    return (await this.get(path)).json();
   }
 
   async begin() {
@@ -26,17 +54,26 @@ export class Link {
     this.onState(state, this.islands);
   }
 
-  // Gives the text of a refusal, or null when it was done.
+  // Do something when all that was asked before is answered: a hand can be quicker than the desk, and what it means is
+  // the state that its own last key makes.
+  after(act) {
+    this.turn = this.turn.then(act).catch(reportError);
+  }
+
+  // `wants` makes the request at its turn, or nothing. Gives the text of a refusal, null when it was done.
   ask(path, wants) {
-    const done = this.turn.then(() => this.sent(path, wants));
-    this.turn = done.catch(() => {});
+    const done = this.turn.then(() => {
+      const made = wants();
+      return made ? this.sent(path, made) : undefined;
+    });
+    this.turn = done.then(() => {}, reportError);
     return done;
   }
 
   async sent(path, wants) {
     try {
       const answer = await fetch(`api/${path}`, {
-        method: "POST", headers: { "content-type": "application/json" },
+        method: "POST", headers: { "content-type": "application/json", "x-diastole-key": this.key },
         body: JSON.stringify({ seen: this.state.number, ...wants }),
       });
       const said = await answer.json();

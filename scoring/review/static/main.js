@@ -21,7 +21,7 @@ function say(text, bad = false) {
 }
 
 const stage = new Stage($("stage"), look, {
-  select: (place) => { if (place !== null) selectIsland(place); },
+  select: (place) => { if (place !== null) whenAnswered(place, selectIsland); },
   slice: goTo,
   cut: cutAlong,
   window: () => { look.preset = null; showPlace(); },
@@ -111,6 +111,15 @@ function selectIsland(place) {
   showSelection();
 }
 
+// What was pointed at is named by its first pixel, for an edit on its way can give the islands other places.
+function whenAnswered(place, act) {
+  const name = String(islands[place].first);
+  link.after(() => {
+    const now = islands.findIndex((island) => String(island.first) === name);
+    if (now >= 0) act(now);
+  });
+}
+
 // Gives false where there is none further on.
 function move(by) {
   const next = look.lesion ? look.lesion.number + by : by > 0 ? 1 : state.lesions.length;
@@ -127,24 +136,34 @@ function chosen() {
 }
 
 function give(vessel) {
-  const named = state.editable && chosen();
-  if (named) { say(""); link.ask("step", { step: { kind: "give", islands: named, vessel } }); }
+  link.ask("step", () => {
+    const named = state.editable && chosen();
+    if (named) say("");
+    return named && { step: { kind: "give", islands: named, vessel } };
+  });
 }
 
 async function keep() {
-  const named = state.editable && chosen();
-  if (!named) return;
-  const number = look.lesion.number;
-  if (await link.ask("step", { step: { kind: "keep", islands: named } })) return;
+  let number = 0;
+  const wants = () => {
+    const named = state.editable && chosen();
+    number = look.lesion?.number ?? 0;
+    return named && { step: { kind: "keep", islands: named } };
+  };
+  if ((await link.ask("step", wants)) !== null) return;
   const after = [...state.lesions.slice(number), ...state.lesions.slice(0, number)].find((lesion) => !lesion.decided);
   if (after) select(after); else say("All lesions are decided: D ends the review.");
 }
 
 async function cutAlong(points) {
-  const here = islands.filter((island) => island.first[0] === look.slice);
-  const crossed = here.filter((island) => points.some(([row, column]) => contains(island, row, column)));
   const cutIn = look.slice;
-  if (await link.ask("step", { step: { kind: "cut", slice: cutIn, points } })) return;
+  let crossed = [];
+  const wants = () => {
+    const here = islands.filter((island) => island.first[0] === cutIn);
+    crossed = here.filter((island) => points.some(([row, column]) => contains(island, row, column)));
+    return { step: { kind: "cut", slice: cutIn, points } };
+  };
+  if ((await link.ask("step", wants)) !== null) return;
   look.cutting = false;
   const pieces = islands.map((_, place) => place).filter((place) => {
     const [slice, row, column] = islands[place].first;
@@ -182,15 +201,17 @@ function escape() {
 }
 
 const vesselOf = (key) => facts.vessels[Number(key) - 1] ?? null;
-const step = (kind) => link.ask("step", { step: { kind } });
+const step = (kind) => link.ask("step", () => ({ step: { kind } }));
+const later = (act) => () => link.after(act);
+// What selects or looks waits for the edits before it; what edits or saves stands in the same line by itself.
 const KEYS = {
-  n: () => move(1), p: () => move(-1), i: () => toggle("single"), x: () => state.editable && toggle("cutting"),
-  u: () => step("undo"), r: () => step("redo"), z: closeUp, w: nextPreset, f: () => { stage.fit(); showPlace(); },
+  n: later(() => move(1)), p: later(() => move(-1)), i: later(() => toggle("single")), x: later(() => state.editable && toggle("cutting")),
+  u: () => step("undo"), r: () => step("redo"), z: later(closeUp), w: nextPreset, f: later(() => { stage.fit(); showPlace(); }),
   s: () => state.editable && dialogs.draft(), d: () => state.editable && dialogs.done(), "?": () => dialogs.help(),
-  "+": () => { stage.zoom(1.25); showPlace(); }, "=": () => { stage.zoom(1.25); showPlace(); }, "-": () => { stage.zoom(0.8); showPlace(); },
-  ArrowUp: () => goTo(look.slice + 1), ArrowDown: () => goTo(look.slice - 1),
-  PageUp: () => goTo(look.slice + 5), PageDown: () => goTo(look.slice - 5),
-  Home: () => goTo(facts.slices - 1), End: () => goTo(0), Escape: escape,
+  "+": later(() => { stage.zoom(1.25); showPlace(); }), "=": later(() => { stage.zoom(1.25); showPlace(); }), "-": later(() => { stage.zoom(0.8); showPlace(); }),
+  ArrowUp: later(() => goTo(look.slice + 1)), ArrowDown: later(() => goTo(look.slice - 1)),
+  PageUp: later(() => goTo(look.slice + 5)), PageDown: later(() => goTo(look.slice - 5)),
+  Home: later(() => goTo(facts.slices - 1)), End: later(() => goTo(0)), Escape: later(escape),
 };
 
 function onKey(event) {
@@ -204,10 +225,13 @@ function onKey(event) {
   const on = document.activeElement;
   if (event.key === "Enter" && on?.tagName !== "BUTTON") { event.preventDefault(); keep(); return; }
   if (event.key === "Tab") { // on the image Tab goes through the lesions, and on past the last one
-    if (on === $("stage") && move(event.shiftKey ? -1 : 1)) event.preventDefault();
+    if (on !== $("stage")) return;
+    const by = event.shiftKey ? -1 : 1;
+    if (!look.lesion || byNumber(look.lesion.number + by)) event.preventDefault();
+    link.after(() => move(by));
     return;
   }
-  if (on === $("list") && event.key.startsWith("Arrow")) { event.preventDefault(); move(event.key === "ArrowDown" ? 1 : -1); return; }
+  if (on === $("list") && event.key.startsWith("Arrow")) { event.preventDefault(); link.after(() => move(event.key === "ArrowDown" ? 1 : -1)); return; }
   if (/^[0-4]$/.test(event.key)) { event.preventDefault(); give(event.key === "0" ? null : vesselOf(event.key)); return; }
   const act = KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
   if (act) { event.preventDefault(); act(); }
@@ -215,12 +239,15 @@ function onKey(event) {
 
 function wire() {
   const clicks = {
-    previous: () => move(-1), next: () => move(1), keep, single: () => toggle("single"), cut: () => toggle("cutting"), undo: () => step("undo"),
-    redo: () => step("redo"), "close-up": closeUp, preset: nextPreset, help: () => dialogs.help(), save: () => dialogs.draft(), done: () => dialogs.done(),
-    "left-yes": () => link.ask("left", { take: true }), "left-no": () => link.ask("left", { take: false }),
+    previous: KEYS.p, next: KEYS.n, keep, single: KEYS.i, cut: KEYS.x, undo: () => step("undo"),
+    redo: () => step("redo"), "close-up": KEYS.z, preset: nextPreset, help: () => dialogs.help(), save: () => dialogs.draft(), done: () => dialogs.done(),
+    "left-yes": () => link.ask("left", () => ({ take: true })), "left-no": () => link.ask("left", () => ({ take: false })),
   };
   for (const [id, act] of Object.entries(clicks)) $(id).addEventListener("click", act);
-  $("list").addEventListener("click", (event) => select(byNumber(Number(event.target.closest("li")?.dataset.number))));
+  $("list").addEventListener("click", (event) => {
+    const lesion = byNumber(Number(event.target.closest("li")?.dataset.number));
+    if (lesion) whenAnswered(mainIsland(lesion), (place) => select(lesionAt(place)));
+  });
   const strip = (event) => { if (event.buttons) goTo(facts.slices - 1 - Math.floor((event.offsetY / $("strip").clientHeight) * facts.slices)); };
   $("strip").addEventListener("pointerdown", (event) => { $("strip").setPointerCapture(event.pointerId); strip(event); });
   $("strip").addEventListener("pointermove", strip);
@@ -229,13 +256,14 @@ function wire() {
 }
 
 async function begin() {
+  await link.open();
   facts = await link.json("api/series");
   look.colours = facts.colours;
   $("series").textContent = facts.series || "--";
   $("simulated").hidden = !facts.simulated;
   vesselButtons(facts, give);
   if (facts.slices) {
-    slices = new Slices(facts, await (await fetch("api/volume")).arrayBuffer());
+    slices = new Slices(facts, await (await link.get("api/volume")).arrayBuffer());
     look.slice = Math.floor(facts.slices / 2);
     stage.open(slices);
   } else $("refused").classList.add("whole");

@@ -26,7 +26,10 @@ export function vesselButtons(facts, give) {
 export function showTotals(state) {
   const { totals } = state;
   $("total").textContent = totals.total?.shown ?? "--";
-  $("class").textContent = totals.category === null ? "no class" : `class ${totals.category.replace(">", "> ")}, ${totals.cac_drs}`;
+  // a class while lesions wait could be a zero that is none
+  const n = state.undecided;
+  const classed = totals.category === null ? "no class" : `class ${totals.category.replace(">", "> ")}, ${totals.cac_drs}`;
+  $("class").textContent = totals.total && n ? `so far: ${n} lesion${n === 1 ? " waits" : "s wait"}` : classed;
   for (const button of $("vessels").children) {
     const part = totals.vessels[button.dataset.vessel];
     if (!button.dataset.vessel) continue;

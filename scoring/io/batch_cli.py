@@ -1,28 +1,47 @@
 """`diastole score --batch ROOT --out DIR`: an archive in, a table out, with a line on the progress."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from scoring.io.batch import TABLE, score_archive
-from scoring.io.engines import on_cluster, on_processes
 from scoring.io.errors import SeriesError
 from scoring.settings import ScoreSettings
 
 MAX_WORKERS = 256
 
 
-def run_batch(root: Path, out: Path | None, settings: ScoreSettings, workers: int, scheduler: str | None) -> int:
+def run_batch(
+    root: Path,
+    out: Path | None,
+    settings: ScoreSettings,
+    workers: int,
+    scheduler: str | None,
+    of_one: Mapping[str, object],
+) -> int:
     """Score an archive; the exit code is 0 when every study has a score, else 1.
+
+    Parameters
+    ----------
+    root, out, settings, workers, scheduler
+        What the options say.
+    of_one
+        Options that belong to a single study, with their values, None where they were not given.
 
     Raises
     ------
     SeriesError
         If an option is wrong, the root is no archive, or the results cannot be written.
     """
+    given = [name for name, value in of_one.items() if value is not None]
+    if given:
+        raise SeriesError(f"--batch scores many studies, and {given[0]} is of one; leave one of the two out.")
     if out is None:
         raise SeriesError("--batch needs --out, the folder of the table and the results.")
     if not 1 <= workers <= MAX_WORKERS:
         raise SeriesError(f"--workers {workers} is out of bounds; take 1 to {MAX_WORKERS}.")
+    from scoring.io.batch import TABLE, score_archive  # a single score need not wait for what runs many
+    from scoring.io.engines import on_cluster, on_processes
+
     line = _Line()
     rows = score_archive(
         root.absolute(),

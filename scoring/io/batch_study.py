@@ -18,7 +18,7 @@ from scoring.report import to_json
 from scoring.settings import ScoreSettings
 
 MAP_NAME, SCAN_NAME = "labels.seg.dcm", "scan.json"
-SEGMENTATION = b"1.2.840.10008.5.1.4.1.1.66.4\0"  # as it stands in a header: of even length
+SEGMENTATION = b"UI\x1c\x001.2.840.10008.5.1.4.1.1.66.4"  # as it stands in the file meta information
 HEADER_BYTES = 2048
 MAX_REASONS = 20
 

@@ -1,7 +1,8 @@
-"""`diastole score`: a folder of slices in, a score on the table, `score.json` and `report.html`."""
+"""`diastole score`: a series in, a score on the table, `score.json`, `report.html`; or an archive in, a table out."""
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from scoring.io import options
+from scoring.io.batch_cli import run_batch
 from scoring.io.errors import SeriesError
+from scoring.io.given import opened
 from scoring.io.html import render
 from scoring.io.published import CalibrationTold, read_calibration, read_person
 from scoring.io.scored_series import Asked, score_series
@@ -32,7 +35,7 @@ def callback() -> None:
 
 @app.command(epilog=EXAMPLE)
 def score(
-    source: options.Source,
+    source: options.Source = None,
     labels: options.LabelsFile = None,
     scan: options.ScanFile = None,
     out: options.OutFolder = None,
@@ -49,18 +52,25 @@ def score(
     journal: options.JournalFile = None,
     very_high: options.VeryHigh = "400,1000",
     cardiologist: options.Cardiologist = "",
+    batch: options.Batch = None,
+    workers: options.Workers = 1,
+    scheduler: options.Scheduler = None,
+    dicomweb: options.Dicomweb = None,
+    study: options.Study = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
     try:
-        chosen: dict[str, object] = {
-            "kv_mode": kv_mode,
-            "connectivity": connectivity,
-            "all_islands": all_islands,
-            "volume_mode": volume,
-        }
-        chosen |= {"very_high_from": _limits(very_high), "cardiologist": cardiologist}
-        settings = _settings(chosen, preset)
-        scored = score_series(source, labels, scan, settings, _asked(person, percentiles, calibration, journal, series))
+        chosen = {"kv_mode": kv_mode, "connectivity": connectivity, "all_islands": all_islands, "volume_mode": volume}
+        more = {"very_high_from": _limits(very_high), "cardiologist": cardiologist}
+        settings = _settings(chosen | more, preset)
+        if batch is not None:
+            of_one = {"PATH": source, "--labels": labels, "--scan": scan, "--json": json, "--series": series}
+            of_one |= {"--person": person, "--calibration": calibration, "--journal": journal, "--dicomweb": dicomweb}
+            raise typer.Exit(run_batch(batch, out, settings, workers, scheduler, of_one))
+        asked = _asked(person, percentiles, calibration, journal)
+        with opened(source, series, dicomweb, study, token_file) as (place, number):
+            scored = score_series(place, labels, scan, settings, replace(asked, series=number))
         report = scored.report
         if out is not None:
             _write(out / "score.json", to_json(report))
@@ -100,9 +110,7 @@ def _limits(text: str) -> tuple[float, ...]:
     return limits
 
 
-def _asked(
-    person: Path | None, percentiles: str, calibration: Path | None, journal: Path | None, series: int | None
-) -> Asked:
+def _asked(person: Path | None, percentiles: str, calibration: Path | None, journal: Path | None) -> Asked:
     """Read what the user adds to the images."""
     told = CalibrationTold() if calibration is None else read_calibration(calibration)
     return Asked(
@@ -111,7 +119,6 @@ def _asked(
         phantom=told.phantom,
         size=told.size,
         journal=journal,
-        series=series,
     )
 
 

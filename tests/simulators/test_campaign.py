@@ -18,9 +18,9 @@ from pyarrow import parquet
 
 import diastole
 from gating.errors import DeviceError, SettingsError
+from scoring.io.engines import on_processes
 from simulators.campaign import Campaign, Cohort, Job, ScannerChange, jobs, person_of, summaries
 from simulators.io.campaign_run import STUDIES, load_campaign, read_rows, scenario_of
-from scoring.io.engines import on_processes
 from simulators.scenario import Scanner
 
 SMALL = """

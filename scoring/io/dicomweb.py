@@ -123,14 +123,19 @@ def _told_apart(url: str) -> Iterator[None]:
         raise
     except Exception as error:  # the client raises what it meets in an answer: that answer is at fault
         raise SeriesError(
-            f"The answer of {host} is damaged or no DICOM ({type(error).__name__}); try again."
+            f"The answer of {host} is damaged, cut off or no DICOM ({type(error).__name__}); try again."
         ) from error
 
 
 def _listed(client: "DICOMwebClient", study: str, series: str) -> set[str]:
     """SOP instance UIDs of the series, as the archive lists them."""
-    found = client.search_for_instances(study, series, fields=["00080018"], get_remaining=True)
-    listed = {str(one["00080018"]["Value"][0]) for one in found}
+    listed: set[str] = set()
+    while True:  # page by page; an archive that gives the same page for ever ends it too
+        page = client.search_for_instances(study, series, fields=["00080018"], offset=len(listed) or None)
+        new = {str(one["00080018"]["Value"][0]) for one in page} - listed
+        listed |= new
+        if not new or len(listed) > MAX_OBJECTS:
+            break
     if not listed:
         raise SeriesError("The archive does not know this series; check --study and --series.")
     if len(listed) > MAX_OBJECTS:

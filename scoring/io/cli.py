@@ -1,4 +1,4 @@
-"""`diastole score`: a folder of slices in, a score on the table, `score.json` and `report.html`."""
+"""`diastole score`: a series in, a score on the table, `score.json`, `report.html`; or an archive in, a table out."""
 
 import sys
 from collections.abc import Mapping
@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from scoring.io import options
+from scoring.io.batch_cli import run_batch
 from scoring.io.errors import SeriesError
 from scoring.io.evidence import read_evidence
+from scoring.io.given import opened
 from scoring.io.html import render
 from scoring.io.published import CalibrationTold, read_calibration, read_person
 from scoring.io.revisions import digest_of, next_number, revisions, write_revision
@@ -36,7 +38,7 @@ def callback() -> None:
 
 @app.command(epilog=EXAMPLE)
 def score(
-    source: options.Source,
+    source: options.Source = None,
     labels: options.LabelsFile = None,
     scan: options.ScanFile = None,
     out: options.OutFolder = None,
@@ -55,25 +57,37 @@ def score(
     journal: options.JournalFile = None,
     very_high: options.VeryHigh = "400,1000",
     cardiologist: options.Cardiologist = "",
+    batch: options.Batch = None,
+    workers: options.Workers = 1,
+    scheduler: options.Scheduler = None,
+    dicomweb: options.Dicomweb = None,
+    study: options.Study = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Score a series per vessel. Exit code 0: scored; 1: refused or no total, with the reasons; 2: wrong input."""
     try:
-        if propose and (labels is not None or all_islands):
-            raise SeriesError("--propose makes the map itself; leave out --labels and --all-islands, or --propose.")
-        chosen: dict[str, object] = {
-            "kv_mode": kv_mode,
-            "connectivity": connectivity,
-            "all_islands": all_islands,
-            "volume_mode": volume,
-        }
-        chosen |= {"very_high_from": _limits(very_high), "cardiologist": cardiologist}
-        settings = _settings(chosen, preset)
-        asked = replace(_asked(person, percentiles, calibration), journal=journal, series=series, propose=propose)
-        scored = score_series(source, labels, scan, settings, asked)
+        chosen = {"kv_mode": kv_mode, "connectivity": connectivity, "all_islands": all_islands, "volume_mode": volume}
+        more = {"very_high_from": _limits(very_high), "cardiologist": cardiologist}
+        settings = _settings(chosen | more, preset)
+        if batch is not None:
+            of_one: dict[str, object] = {
+                "PATH": source,
+                "--labels": labels,
+                "--scan": scan,
+                "--json": json,
+                "--series": series,
+            }
+            of_one |= {"--person": person, "--calibration": calibration, "--journal": journal, "--dicomweb": dicomweb}
+            of_one |= {"--results": results or None, "--propose": propose or None}
+            raise typer.Exit(run_batch(batch, out, settings, workers, scheduler, of_one))
+        _check_map(labels, all_islands, propose)
+        asked = replace(_asked(person, percentiles, calibration), journal=journal, propose=propose)
+        with opened(source, series, dicomweb, study, token_file) as (place, number):
+            scored = score_series(place, labels, scan, settings, replace(asked, series=number))
+            if results:
+                _write_results(place, scored, out)
         report = scored.report
-        if results:
-            _write_results(source, scored, out)
-        elif out is not None:
+        if out is not None and not results:
             _write(out / "score.json", to_json(report))
             _write(out / "report.html", render(report, scored.outcome, scored.volume).encode())
         if json == "-":
@@ -90,6 +104,12 @@ def score(
         for reason in report.reasons:
             sys.stderr.write(f"diastole score: {reason}\n")
         raise typer.Exit(1)
+
+
+def _check_map(labels: Path | None, all_islands: bool, propose: bool) -> None:
+    """Refuse a map and a proposal together."""
+    if propose and (labels is not None or all_islands):
+        raise SeriesError("--propose makes the map itself; leave out --labels and --all-islands, or --propose.")
 
 
 def _write_results(source: Path, scored: ScoredSeries, out: Path | None) -> None:

@@ -5,8 +5,14 @@ from typing import Annotated
 
 import typer
 
-Source = Annotated[Path, typer.Argument(metavar="PATH", help="Folder, zip or file with one axial CT series.")]
-Series = Annotated[int | None, typer.Option(metavar="N", help="Which one, where there are several series.")]
+Source = Annotated[Path | None, typer.Argument(metavar="PATH", help="Folder, zip or file with one axial CT series.")]
+Series = Annotated[str | None, typer.Option(metavar="N|UID", help="Which of several series; with --dicomweb its UID.")]
+Batch = Annotated[Path | None, typer.Option(metavar="ROOT", help="Score every study of an archive into a table.")]
+Workers = Annotated[int, typer.Option(metavar="N", help="With --batch: studies at a time on this machine.")]
+Scheduler = Annotated[str | None, typer.Option(metavar="TCP", help="With --batch: address of a Dask scheduler.")]
+Dicomweb = Annotated[str | None, typer.Option(metavar="URL", help="Fetch the series from this DICOMweb archive.")]
+Study = Annotated[str | None, typer.Option(metavar="UID", help="With --dicomweb: the study.")]
+TokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help="With --dicomweb: a file with a bearer token.")]
 LabelsFile = Annotated[Path | None, typer.Option(help="Vessel map: a BINARY DICOM SEG of LM, LAD, LCX, RCA.")]
 ScanFile = Annotated[Path | None, typer.Option(help="scan.json, what the acquisition says of itself.")]
 OutFolder = Annotated[Path | None, typer.Option(help="Write score.json and report.html into this folder.")]

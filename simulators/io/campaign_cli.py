@@ -15,10 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gating.errors import SettingsError
+from scoring.io.engines import Engine, on_cluster, on_processes
 from simulators.campaign import Campaign, Job, Row, jobs, summaries
 from simulators.io.campaign_page import HEADS, cells, page
 from simulators.io.campaign_run import STUDIES, load_campaign, read_rows, run_all, scenario_of
-from simulators.io.engines import Engine, on_cluster, on_processes
 from simulators.io.outcome import open_out, write_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -16,9 +16,9 @@ from gating.errors import SettingsError
 from gating.io.numbers import read_judge
 from gating.messages import BreathHold
 from scanner_bridge.drivers.gantry import CAPABILITIES
+from scoring.io.engines import Engine
 from simulators.campaign import Campaign, Job, Row, as_person, person_of
 from simulators.comparison import parse_policy
-from simulators.io.engines import Engine
 from simulators.io.outcome import Story, scores
 from simulators.io.scenarios import load_scenario
 from simulators.report import exposures, of_kind

@@ -14,11 +14,11 @@ import numpy as np
 
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
+from scoring.io.engines import on_processes
 from simulators.anatomy import make_patient
 from simulators.campaign import Campaign, ScannerChange, jobs
 from simulators.exposure import Physics, Shot, view_angles_rad
 from simulators.io.campaign_run import run_all
-from simulators.io.engines import on_processes
 from simulators.motion import Breathing, MotionClock, RestOffsets
 from simulators.phantom import moving_table
 from simulators.projector import make_fan, project

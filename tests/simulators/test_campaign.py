@@ -18,9 +18,9 @@ from pyarrow import parquet
 
 import diastole
 from gating.errors import DeviceError, SettingsError
+from scoring.io.engines import on_processes
 from simulators.campaign import Campaign, Cohort, Job, ScannerChange, jobs, person_of, summaries
 from simulators.io.campaign_run import STUDIES, load_campaign, read_rows, scenario_of
-from simulators.io.engines import on_processes
 from simulators.scenario import Scanner
 
 SMALL = """
@@ -229,7 +229,7 @@ def test_no_scheduler_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address where nobody answers exits with 2 and says what to start."""
-    monkeypatch.setattr("simulators.io.engines.CONNECT_S", 0.5)
+    monkeypatch.setattr("scoring.io.engines.CONNECT_S", 0.5)
     wrong = ["--scheduler", "tcp://127.0.0.1:9"]
     assert 2 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(tmp_path / "o"), *wrong])
     assert "dask scheduler" in capsys.readouterr().err
@@ -281,7 +281,7 @@ def test_workers_of_another_version_are_refused(
     cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their studies would not be those of this process: the sentence names both versions and the cure."""
-    monkeypatch.setattr("simulators.io.engines.version", lambda _: "9.9")
+    monkeypatch.setattr("scoring.io.engines.version", lambda _: "9.9")
     address = ["--scheduler", cluster.scheduler_address]
     assert 2 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(tmp_path / "o"), *address])
     said = capsys.readouterr().err

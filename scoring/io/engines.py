@@ -1,4 +1,4 @@
-"""Where the studies of a campaign run: on processes of this machine, or on the workers of a Dask cluster.
+"""Where many studies run: on processes of this machine, or on the workers of a Dask cluster.
 
 Both are executors of futures, so nothing else knows which it is. A cluster is somebody else's: it is joined and left,
 never started, scaled or stopped.

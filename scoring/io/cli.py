@@ -70,14 +70,14 @@ def score(
         more = {"very_high_from": _limits(very_high), "cardiologist": cardiologist}
         settings = _settings(chosen | more, preset)
         if batch is not None:
-            of_one: dict[str, object] = {
-                "PATH": source,
-                "--labels": labels,
-                "--scan": scan,
-                "--json": json,
+            of_one: dict[str, object] = {"PATH": source, "--labels": labels, "--scan": scan, "--json": json}
+            of_one |= {
+                "--person": person,
                 "--series": series,
+                "--calibration": calibration,
+                "--journal": journal,
+                "--dicomweb": dicomweb,
             }
-            of_one |= {"--person": person, "--calibration": calibration, "--journal": journal, "--dicomweb": dicomweb}
             of_one |= {"--results": results or None, "--propose": propose or None}
             raise typer.Exit(run_batch(batch, out, settings, workers, scheduler, of_one))
         _check_map(labels, all_islands, propose)
@@ -98,6 +98,11 @@ def score(
     except SeriesError as error:
         sys.stderr.write(f"diastole score: {error}\n")
         raise typer.Exit(2) from error
+    _tell(report, json)
+
+
+def _tell(report: ScoreReport, json: str | None) -> None:
+    """Print a report, unless the output is its JSON; without a number end with exit code 1 and the reasons."""
     if json != "-":
         _print(report)
     if report.status != "scored":

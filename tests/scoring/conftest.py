@@ -29,7 +29,7 @@ def make_volume() -> Callable[..., Volume]:
         background: float = 40.0,
         **more: Any,
     ) -> Volume:
-        hu = painted(blocks, slices, side, background)
+        hu = painted(blocks, (slices, side, side), background)
         z_mm = [10.0 + increment_mm * index for index in range(slices)]
         return axial_volume(hu, row_mm=row_mm, column_mm=column_mm, z_mm=z_mm, **more)
 
@@ -54,7 +54,7 @@ def make_records() -> Callable[..., list[SliceRecord]]:
     def make(
         *blocks: Block, slices: int = 6, changes: dict[int, dict[str, Any]] | None = None, **common: Any
     ) -> list[SliceRecord]:
-        hu = painted(blocks, slices, 16, 40.0)
+        hu = painted(blocks, (slices, 16, 16), 40.0)
         records = []
         for index in range(slices):
             fields: dict[str, Any] = {
@@ -90,7 +90,7 @@ def write_series() -> Callable[..., list[pydicom.Dataset]]:
         folder: Path, *blocks: Block, slices: int = 6, side: int = 32, **attributes: Any
     ) -> list[pydicom.Dataset]:
         folder.mkdir(parents=True, exist_ok=True)
-        hu = painted(blocks, slices, side, 40.0)
+        hu = painted(blocks, (slices, side, side), 40.0)
         written: list[pydicom.Dataset] = []
         for index in range(slices):
             dataset = dicom_files.ct_slice(hu[index], 100.0 + 3.0 * index, index + 1, **attributes)

@@ -19,9 +19,9 @@ STUDY = generate_uid(entropy_srcs=["diastole", "study"])
 VESSEL_CODES = {"LM": "3227004", "LAD": "59438005", "LCX": "57396003", "RCA": "13647002"}
 
 
-def painted(blocks: Sequence[Block], slices: int, side: int, background: float) -> NDArray[np.float64]:
-    """Background with blocks of one value."""
-    hu = np.full((slices, side, side), background)
+def painted(blocks: Sequence[Block], shape: tuple[int, int, int], background: float) -> NDArray[np.float64]:
+    """Background with blocks of one value, [slice, row, column]."""
+    hu = np.full(shape, background)
     for where, row, rows, column, columns, value in blocks:
         hu[where, row : row + rows, column : column + columns] = value
     return hu
@@ -57,7 +57,7 @@ def ct_slice(hu: NDArray[np.floating[Any]], z_mm: float, number: int, **attribut
         else:
             setattr(dataset, name, value)
     slope, intercept = attributes.get("RescaleSlope") or 1, attributes.get("RescaleIntercept") or -1024
-    stored = np.rint((hu - float(intercept)) / float(slope)).astype("<i2")
+    stored = np.rint((hu - float(intercept)) / float(slope)).astype("<i2" if dataset.PixelRepresentation else "<u2")
     if "PixelData" not in attributes:
         dataset.PixelData = stored.tobytes()
     return dataset

@@ -71,14 +71,8 @@ def score(
         settings = _settings(chosen | more, preset)
         if batch is not None:
             of_one: dict[str, object] = {"PATH": source, "--labels": labels, "--scan": scan, "--json": json}
-            of_one |= {
-                "--person": person,
-                "--series": series,
-                "--calibration": calibration,
-                "--journal": journal,
-                "--dicomweb": dicomweb,
-            }
-            of_one |= {"--results": results or None, "--propose": propose or None}
+            of_one |= {"--person": person, "--calibration": calibration, "--journal": journal, "--series": series}
+            of_one |= {"--dicomweb": dicomweb, "--results": results or None, "--propose": propose or None}
             raise typer.Exit(run_batch(batch, out, settings, workers, scheduler, of_one))
         _check_map(labels, all_islands, propose)
         asked = replace(_asked(person, percentiles, calibration), journal=journal, propose=propose)

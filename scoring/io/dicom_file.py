@@ -12,8 +12,16 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
+from scoring.io.codestream import check_frames
 from scoring.io.errors import SeriesError
 
 MIB = 2**20
@@ -21,6 +29,8 @@ MAX_INFLATED_BYTES = 512 * MIB  # of a deflated file: a few kilobytes can ask fo
 META_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"  # tag, VR and length of (0002,0000)
 META_BYTES = 4096  # from the beginning: more than any file meta group has
 MAX_PIXEL_BYTES = 1024 * MIB  # of all frames of one file, decoded
+ALWAYS_LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
+MAY_BE_LOSSY = {JPEG2000, "1.2.840.10008.1.2.4.203"}  # JPEG 2000, also high-throughput: lossless only if it says so
 
 
 def parse(name: str, data: bytes) -> pydicom.Dataset:
@@ -59,13 +69,14 @@ def pixels_of(name: str, dataset: pydicom.Dataset) -> NDArray[np.integer]:
     """
     bits, samples = int(dataset.BitsAllocated), int(dataset.get("SamplesPerPixel") or 1)
     frames = int(dataset.get("NumberOfFrames") or 1)
-    needed = int(dataset.Rows) * int(dataset.Columns) * samples * frames * bits // 8
+    needed = int(dataset.Rows) * int(dataset.Columns) * samples * frames * max(bits, 8) // 8  # single bits become bytes
     if needed > MAX_PIXEL_BYTES:
         raise SeriesError(f"{name} asks for {needed // MIB} MiB of pixels, beyond all bounds; it is damaged.")
+    check_frames(name, dataset)
     try:
         stored: NDArray[np.integer] = np.asarray(dataset.pixel_array)
     except (RuntimeError, NotImplementedError) as error:
-        syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+        syntax = _syntax(dataset)
         if syntax.is_encapsulated and "plugin" in str(error) + str(error.__cause__):
             raise SeriesError(
                 f"{name} is compressed as {syntax.name}, which nothing here decodes; convert the series (dcmtk: "
@@ -76,8 +87,14 @@ def pixels_of(name: str, dataset: pydicom.Dataset) -> NDArray[np.integer]:
 
 
 def lossy(dataset: pydicom.Dataset) -> bool:
-    """Tell whether an image says that it was once compressed with loss."""
-    return text(dataset, "LossyImageCompression") == "01"
+    """Tell whether an image was once compressed with loss: by its word, or because its syntax knows no other way."""
+    told, syntax = text(dataset, "LossyImageCompression"), _syntax(dataset)
+    return told == "01" or syntax in ALWAYS_LOSSY or (syntax in MAY_BE_LOSSY and told != "00")
+
+
+def _syntax(dataset: pydicom.Dataset) -> UID:
+    """Transfer syntax of a file, empty when it does not say."""
+    return UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
 
 
 def _check_inflated(name: str, data: bytes) -> None:

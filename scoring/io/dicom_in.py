@@ -20,6 +20,7 @@ from scoring.settings import ScoreSettings
 from scoring.volume import Refusal, SliceRecord, Volume, build_volume
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+MAX_SERIES_BYTES = 2 * 2**30  # of all pixels, decoded: files that are small together may not be large together
 
 
 def read_series(
@@ -64,8 +65,14 @@ def read_records(source: Path) -> tuple[list[SliceRecord], list[str]]:
     """Read all slices of a source; also the names of the files that were passed over."""
     records: list[SliceRecord] = []
     passed: list[str] = []
+    held = 0
     for file in files_of(source):
         found = [] if file.no_dicom else _records(file)
+        held += sum(record.stored.nbytes for record in found)
+        if held > MAX_SERIES_BYTES:
+            raise SeriesError(
+                f"{source} decodes to more than {MAX_SERIES_BYTES >> 20} MiB; give the slices of one series."
+            )
         records += found
         if not found:
             passed.append(file.name)
@@ -103,10 +110,10 @@ def _records(file: SourceFile) -> list[SliceRecord]:
     if "LOCALIZER" in {str(value).upper() for value in values(dataset, "ImageType")}:
         return []
     single = "ImagePositionPatient" in dataset and "Rows" in dataset and "NumberOfFrames" not in dataset
-    if sop_class not in {CT_IMAGE, ENHANCED_CT} and not single:
+    if sop_class not in {CT_IMAGE, *ENHANCED_CT} and not single:
         return []  # a report, a segmentation, a dose grid
     try:
-        return frames_of(name, dataset) if sop_class == ENHANCED_CT else [_to_record(name, data, dataset)]
+        return frames_of(name, dataset) if sop_class in ENHANCED_CT else [_to_record(name, data, dataset)]
     except SeriesError:
         raise
     except Exception as error:  # pydicom raises what it meets; any of it means that the file is not what it claims

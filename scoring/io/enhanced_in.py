@@ -10,7 +10,8 @@ from scoring.io.dicom_tags import contrast_of, mass_factor_patient, mass_factors
 from scoring.io.errors import SeriesError
 from scoring.volume import Cardiac, SliceRecord
 
-ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+# Enhanced CT, and Legacy Converted Enhanced CT: single slices that an archive has put together
+ENHANCED_CT = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 
 
 def frames_of(name: str, dataset: pydicom.Dataset) -> list[SliceRecord]:
@@ -18,7 +19,7 @@ def frames_of(name: str, dataset: pydicom.Dataset) -> list[SliceRecord]:
 
     References
     ----------
-    DICOM PS3.3 A.38.1 (Enhanced CT), C.7.6.16 (functional groups).
+    DICOM PS3.3 A.38.1 (Enhanced CT), A.70 (legacy converted), C.7.6.16 (functional groups).
 
     Raises
     ------
@@ -86,7 +87,7 @@ def _frame(name: str, dataset: pydicom.Dataset, groups: _Groups, pixels: np.ndar
         orientation=(o[0], o[1], o[2], o[3], o[4], o[5]),
         position_mm=(x, y, z),
         modality=text(dataset, "Modality"),
-        kvp=number(groups.get("CTXRayDetailsSequence"), "KVP"),
+        kvp=_kvp(groups),
         thickness_mm=thickness_mm if thickness_mm and thickness_mm > 0 else None,
         rescale_type=text(rescale, "RescaleType"),
         padding=int(padding) if isinstance(padding, int) else None,
@@ -97,6 +98,17 @@ def _frame(name: str, dataset: pydicom.Dataset, groups: _Groups, pixels: np.ndar
         mass_factor_patient=mass_factor_patient(dataset),
         mass_factors_device=mass_factors_device(dataset),
     )
+
+
+def _kvp(groups: _Groups) -> float | None:
+    """Read the kV; a converted object keeps it among the attributes that the conversion had no place for."""
+    places = (
+        "CTXRayDetailsSequence",
+        "UnassignedPerFrameConvertedAttributesSequence",
+        "UnassignedSharedConvertedAttributesSequence",
+    )
+    found = (number(groups.get(place), "KVP") for place in places)
+    return next((kvp for kvp in found if kvp is not None), None)
 
 
 def _cardiac(groups: _Groups) -> Cardiac:

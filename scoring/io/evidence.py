@@ -49,7 +49,7 @@ def _headers(data: bytes, series_uid: str) -> list[Dataset]:
         return []
     if header.get("SOPClassUID") == CT_IMAGE:
         return [header]
-    return _frames(header) if header.get("SOPClassUID") == ENHANCED_CT else []
+    return _frames(header) if header.get("SOPClassUID") in ENHANCED_CT else []
 
 
 def _frames(header: Dataset) -> list[Dataset]:

@@ -50,6 +50,15 @@ def enhanced_copy(files: Files, order: tuple[int, ...] = (3, 0, 5, 1, 4, 2)) -> 
     return [("enhanced.dcm", one)]
 
 
+def converted_copy(files: Files) -> Files:
+    """Let another library put the slices together, as an archive does: Legacy Converted Enhanced CT."""
+    from highdicom.legacy import LegacyConvertedEnhancedCTImage
+
+    slices = [one for _, one in files]
+    uids = [generate_uid(entropy_srcs=["diastole", word]) for word in ("converted series", "converted")]
+    return [("converted.dcm", LegacyConvertedEnhancedCTImage(slices, uids[0], 3, uids[1], 1))]
+
+
 def _frame(one: Dataset) -> Dataset:
     """Put what a frame says into its functional groups."""
     frame = Dataset()

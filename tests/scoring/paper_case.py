@@ -85,7 +85,11 @@ class Case:
         """Give question and answer for another program, without what only this one understands."""
         answer = {one.name: getattr(self.answer, one.name) for one in fields(self.answer)}
         asked = {"settings": dict(self.settings), "preset": self.preset, "rods_hu": self.rods, "map": bool(self.paints)}
-        return {"why": self.why, **asked, "answer": {name: value for name, value in answer.items() if value not in (None, "", {})}}
+        return {
+            "why": self.why,
+            **asked,
+            "answer": {name: value for name, value in answer.items() if value not in (None, "", {})},
+        }
 
 
 def lad(

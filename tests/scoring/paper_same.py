@@ -7,7 +7,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from tests.scoring.dicom_files import Block
-from tests.scoring.enhanced_copy import enhanced_copy
+from tests.scoring.enhanced_copy import converted_copy, enhanced_copy
 from tests.scoring.paper_case import Answer, Case, Files
 
 # the worked example of scoring/README.md, section 2: LAD 8 in two slices, RCA 1
@@ -120,6 +120,7 @@ SAME = (
         for name in ("implicit", "big-endian", "deflated", "rle", "jpeg-ls", "jpeg-2000")
     ),
     again("enhanced", "as one multi-frame Enhanced CT", spoil=enhanced_copy),
+    again("enhanced-legacy-converted", "as single slices that an archive put together", spoil=converted_copy),
     again("contrast-tag-none", "the contrast tag says NONE", header={"ContrastBolusAgent": "NONE"}),
     again(
         "no-thickness",

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Indices = NDArray[np.int64]
 
@@ -103,9 +101,13 @@ def touching_pairs(runs: Runs, steps: Sequence[tuple[int, int, int]]) -> tuple[I
 
 def components(count: int, one: Indices, other: Indices) -> Indices:
     """Give each of `count` nodes the number of its connected component, in the order of their first nodes."""
-    graph = coo_array((np.ones(len(one), dtype=np.bool_), (one, other)), shape=(count, count))
-    _, label = connected_components(graph, directed=False)
-    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]
+    label = np.arange(count)  # each node points to a lower one of its component, at last all to the lowest
+    while True:
+        a, b = label[one], label[other]
+        apart = a != b
+        if not apart.any():
+            rank: Indices = np.unique(label, return_inverse=True)[1]
+            return rank
+        np.minimum.at(label, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
+        while np.any(label != (further := label[label])):
+            label = further

@@ -25,6 +25,9 @@ class ScanFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     steps_exposed: tuple[int, ...] | None = None
     steps_planned: int | None = None
     breath_holds: int = 1
+    ctdivol_mgy: float | None = None  # of the whole scan, in the body phantom
+    dlp_mgycm: float | None = None  # scouts counted
+    effective_msv: float | None = None
     simulated: bool = False
     notes: tuple[str, ...] = ()
 

@@ -20,7 +20,7 @@ from scoring.io.published import CalibrationTold, read_calibration, read_person
 from scoring.io.revisions import digest_of, next_number, revisions, write_revision
 from scoring.io.scored_series import Asked, ScoredSeries, score_series
 from scoring.io.wording import state_of
-from scoring.io.words import findings_in_words, standing_in_words
+from scoring.io.words import findings_in_words, standing_in_words, very_high_in_words
 from scoring.presets import PresetName, with_rules_of
 from scoring.report import Review, ScoreReport, SumEntry, to_json
 from scoring.settings import ScoreSettings
@@ -190,7 +190,7 @@ def _print(report: ScoreReport) -> None:
         console.print(table)
         classed = "no class" if report.category is None else f"class {report.category}, {report.cac_drs}"
         console.print(f"Agatston {report.score.shown}, {classed}. {state_of(report)}", markup=False)
-        for line in findings_in_words(report):
+        for line in filter(None, (very_high_in_words(report), *findings_in_words(report))):
             console.print(line, markup=False)
     else:
         found = len(report.lesions) + len(report.candidates)

@@ -8,7 +8,7 @@ import msgspec
 
 from scoring.io.png import VESSEL_COLOURS, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, lesion_picture, main_slice
 from scoring.io.wording import state_of
-from scoring.io.words import findings_in_words, quality_rows, standing_in_words
+from scoring.io.words import findings_in_words, quality_rows, standing_in_words, very_high_in_words
 from scoring.lesions import Lesion
 from scoring.report import LesionEntry, ScoreReport, SumEntry
 from scoring.score import Score
@@ -72,6 +72,7 @@ def render(report: ScoreReport, outcome: Score | Refusal, volume: Volume | None,
         f'<p class="statement">{escape(report.statement)}</p>',
         _reasons(report),
         _cards(report) if report.status == "scored" else "",
+        _very_high(report),
         _list("In words", findings_in_words(report)),
         _standing(report.standing),
         _vessel_table(report),
@@ -129,6 +130,12 @@ def _cards(report: ScoreReport) -> str:
         f'<div class="{kind}"><small>{escape(name)}</small><b>{escape(text)}</b></div>' for kind, text, name in cards
     )
     return f'<div class="cards">{inner}</div>'
+
+
+def _very_high(report: ScoreReport) -> str:
+    """Box of a very high score: it must not be overlooked."""
+    words = very_high_in_words(report)
+    return "" if words is None else f'<div class="refused"><strong>{escape(words)}</strong></div>'
 
 
 def _standing(standing: Standing | None) -> str:

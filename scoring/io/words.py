@@ -4,6 +4,7 @@ from scoring.margin import Margin
 from scoring.mass_score import Calibration
 from scoring.quality import Quality, Region
 from scoring.report import ScoreReport
+from scoring.score import ScanFacts
 from scoring.standing import Standing
 from scoring.uncertainty import Uncertainty
 
@@ -45,13 +46,27 @@ def findings_in_words(report: ScoreReport) -> list[str]:
         lines.append(uncertainty_in_words(report.uncertainty))
     if total is not None:
         lines.append(calibration_in_words(report.score.calibration))
-    if report.very_high_from is not None:
-        to_whom = report.settings.cardiologist or "the cardiologist who answers for this site"
-        lines.append(
-            f"VERY HIGH: {report.very_high_from:g} or more. Show it to {to_whom}, and record that it was seen "
-            "(diastole acknowledge)."
-        )
+    if report.acquisition is not None and report.acquisition.dlp_mgycm is not None:
+        lines.append(_dose_in_words(report.acquisition))
     return lines
+
+
+def very_high_in_words(report: ScoreReport) -> str | None:
+    """Say that a score is very high and to whom it is to be shown; None when it is not."""
+    if report.very_high_from is None:
+        return None
+    to_whom = report.settings.cardiologist or "the cardiologist who answers for this site"
+    return (
+        f"VERY HIGH: {report.very_high_from:g} or more. Show it to {to_whom}, and record that it was seen "
+        "(diastole acknowledge)."
+    )
+
+
+def _dose_in_words(facts: ScanFacts) -> str:
+    """Say what the patient got."""
+    told = "" if facts.ctdivol_mgy is None else f"CTDIvol {facts.ctdivol_mgy:.2f} mGy, "
+    effective = "" if facts.effective_msv is None else f", {facts.effective_msv:.2f} mSv"
+    return f"Dose: {told}DLP {facts.dlp_mgycm:.1f} mGy cm{effective}."
 
 
 def margin_in_words(margin: Margin) -> str:

@@ -256,13 +256,19 @@ class Desk:
             supersedes=self._supersedes,
         )
         labels = labels_of(state, "given by a person, lesion by lesion" if confirmed else "draft of a review")
+        waiting = self.state().undecided
+        if not confirmed and waiting:
+            told = f"{waiting} lesion(s) wait for a decision: the score is that of what was labelled so far."
+            labels = replace(labels, notes=(*labels.notes, told))
         scored = score_again(replace(self._opened.before, report=self._report), labels, review)
         if scored.volume is None:
             raise DeskError("There is no volume, so there is nothing to write.")
         files = make_results(
-            scored, read_evidence(self._opened.slices, scored.volume), self._report if self._base else None
+            scored,
+            read_evidence(self._opened.slices, scored.volume),
+            self._report if self._base else None,
+            {DECISIONS: decisions(decided_in(state))},
         )
-        files[DECISIONS] = decisions(decided_in(state))
         write_pointer(out, self._opened.slices)
         written = write_revision(out, number, files)
         self._report, self._base, self._supersedes = scored.report, number, digest_of(written)

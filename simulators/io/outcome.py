@@ -27,7 +27,7 @@ from simulators.io.page import appendix
 from simulators.io.scout_picture import scout_png
 from simulators.io.study_score import score_of
 from simulators.motion import Breathing, MotionClock, rest_offsets
-from simulators.report import Exposure, ScanLog, exposures, gating_report, steps_exposed
+from simulators.report import Exposure, ScanLog, dose, exposures, gating_report, steps_exposed
 from simulators.scenario import Scenario
 from simulators.scout import Scout
 from simulators.stage import physics, scouts_of
@@ -260,12 +260,13 @@ def _cardiac(volume: StudyVolume, used: dict[int, Exposure], story: Story) -> li
 
 
 def _write_scan_facts(log: ScanLog, gating: dict[str, object], story: Story, out: Path) -> Path:
-    path = out / "scan.json"
+    path, delivered = out / "scan.json", dose(log)
     facts = {
         "complete": gating["complete"],
         "steps_exposed": steps_exposed(log),
         "steps_planned": len(log.plan.table_mm),
         "breath_holds": gating["breath_holds"],
+        **{name: delivered[name] for name in ("ctdivol_mgy", "dlp_mgycm", "effective_msv")},
         "simulated": True,
         "notes": [f"scenario {story.scenario.name}, seed {story.scenario.seed}", *story.notes],
     }

@@ -35,7 +35,10 @@ def neighbour() -> Iterator[tuple[str, list[str]]]:
     told: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        """Keeps what it is told."""
+
         def do_GET(self) -> None:
+            """Answer anything."""
             told.append(str(self.headers) + self.path)
             self.send_response(200)
             self.end_headers()

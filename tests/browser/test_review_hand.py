@@ -54,7 +54,9 @@ def press(page: Page, keys: str) -> None:
 
 def test_a_lesion_is_given_whole_right_after_an_undo(page: Page) -> None:
     """Of two islands one is taken out and put back; the vessel that follows at once goes to both."""
-    press(page, "N N 2 i ArrowUp 0 Control+z i 3")
+    press(page, "N N 2 i ArrowUp 0")
+    expect(page.locator("#total")).to_have_text("36")
+    press(page, "Control+z i 3")
     expect(page.get_by_role("button", name="LCX, key 3")).to_contain_text("72")
     assert ["?", "?", "LCX", "?", "?"] == shown(page)
 

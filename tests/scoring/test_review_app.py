@@ -166,6 +166,12 @@ def test_a_malformed_request_is_refused_and_changes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_answers_are_sent_at_once() -> None:
+    """Asyncio turns Nagle's wait off only where the socket names its protocol: an answer would come 40 ms later."""
+    with bind(0) as listener:
+        assert socket.IPPROTO_TCP == listener.proto
+
+
 def test_every_answer_has_the_safety_headers(series: Path, tmp_path: Path, sit: Callable[..., Browser]) -> None:
     """Also the refused ones."""
     browser = sit(series, tmp_path / "out")

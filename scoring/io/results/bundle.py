@@ -1,7 +1,7 @@
 """A scored series -> all files of one revision."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydicom.dataset import Dataset
 
@@ -19,7 +19,10 @@ from scoring.report import ScoreReport, to_json
 
 
 def make_results(
-    scored: ScoredSeries, evidence: Sequence[Dataset], predecessor: ScoreReport | None = None
+    scored: ScoredSeries,
+    evidence: Sequence[Dataset],
+    predecessor: ScoreReport | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """Make every file of a result, by its name.
 
@@ -34,6 +37,9 @@ def make_results(
     predecessor
         The report that this one supersedes, when it is at hand: to confirm a draft that nobody ever got is not to
         correct it. Without it, whatever supersedes something corrects it.
+
+    beside
+        Further files of the revision, by name: the manifest lists them with the others.
 
     Raises
     ------
@@ -52,6 +58,7 @@ def make_results(
         "score.json": to_json(report),
         "report.html": page.encode(),
         "report.pdf": pdf,
+        **(beside or {}),
     }
     if scored.volume is not None:
         if any(str(header.SeriesInstanceUID) != scored.volume.series_uid for header in evidence):

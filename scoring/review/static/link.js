@@ -17,6 +17,7 @@ export class Link {
     this.state = null;
     this.islands = [];
     this.turn = Promise.resolve();
+    this.waiting = 0;
     this.key = kept();
   }
 
@@ -57,17 +58,23 @@ export class Link {
   // Do something when all that was asked before is answered: a hand can be quicker than the desk, and what it means is
   // the state that its own last key makes.
   after(act) {
-    this.turn = this.turn.then(act).catch(reportError);
+    if (this.waiting) this.queue(act).catch(reportError);
+    else act();
+  }
+
+  queue(act) {
+    this.waiting += 1;
+    const done = this.turn.then(act).finally(() => { this.waiting -= 1; });
+    this.turn = done.catch(() => {});
+    return done;
   }
 
   // `wants` makes the request at its turn, or nothing. Gives the text of a refusal, null when it was done.
   ask(path, wants) {
-    const done = this.turn.then(() => {
+    return this.queue(() => {
       const made = wants();
       return made ? this.sent(path, made) : undefined;
     });
-    this.turn = done.then(() => {}, reportError);
-    return done;
   }
 
   async sent(path, wants) {

@@ -12,6 +12,8 @@ import pytest
 
 from scanner_bridge.plan import plan_from
 from scanner_bridge.settings import PlanSettings
+from scoring.io.scored_series import score_series
+from scoring.settings import ScoreSettings
 from simulators.io.dicom.study import StudyIdentity
 from simulators.io.dicom.waveform import write_ecg
 from simulators.io.play_virtual import study
@@ -142,6 +144,20 @@ def test_the_enhanced_object_holds_the_slices(scan: tuple[Path, dict[str, Any]])
         assert float(one.TriggerTime) + half_ms == pytest.approx(beat.NominalCardiacTriggerDelayTime, abs=0.002)
         assert beat.NominalCardiacTriggerDelayTime == pytest.approx(beat.ActualCardiacTriggerDelayTime, abs=5.0)
     assert "PROSPECTIVE" == enhanced.CardiacSynchronizationTechnique
+
+
+def test_the_enhanced_object_scores_as_the_slices_to_the_last_bit(scan: tuple[Path, dict[str, Any]]) -> None:
+    """One file of many frames, or many files of one: the same numbers, lesions and classes."""
+    folder, _ = scan
+    one, other = (
+        score_series(folder / name, folder / "labels.seg.dcm", folder / "scan.json", ScoreSettings()).report
+        for name in ("slices", "enhanced.dcm")
+    )
+    assert one.score.total is not None
+    assert one.score == other.score
+    assert one.lesions == other.lesions
+    assert one.candidates == other.candidates
+    assert (one.category, one.cac_drs, one.notes) == (other.category, other.cac_drs, other.notes)
 
 
 def test_the_same_scan_is_the_same_bytes(scan: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Indices = NDArray[np.int64]
 
@@ -102,10 +100,22 @@ def touching_pairs(runs: Runs, steps: Sequence[tuple[int, int, int]]) -> tuple[I
 
 
 def components(count: int, one: Indices, other: Indices) -> Indices:
-    """Give each of `count` nodes the number of its connected component, in the order of their first nodes."""
-    graph = coo_array((np.ones(len(one), dtype=np.bool_), (one, other)), shape=(count, count))
-    _, label = connected_components(graph, directed=False)
-    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]
+    """Give each of `count` nodes the number of its connected component, in the order of their first nodes.
+
+    Notes
+    -----
+    Roots are hooked to smaller roots, then all nodes point to their roots, until no pair is apart (Shiloach and Vishkin
+    1982, doi:10.1016/0196-6774(82)90008-6). scipy has this too, but takes longer to load than a series to be scored.
+    """
+    root = np.arange(count, dtype=np.int64)
+    while True:
+        a, b = root[one], root[other]
+        apart = a != b
+        if not apart.any():
+            break
+        one, other = one[apart], other[apart]
+        np.minimum.at(root, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
+        while not np.array_equal(root, further := root[root]):
+            root = further
+    _, number = np.unique(root, return_inverse=True)
+    return np.asarray(number, dtype=np.int64)

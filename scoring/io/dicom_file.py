@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from scoring.io.errors import SeriesError
+from scoring.io.streams import check_streams
 
 MIB = 2**20
 MAX_INFLATED_BYTES = 512 * MIB  # of a deflated file: a few kilobytes can ask for gigabytes
@@ -62,6 +63,7 @@ def pixels_of(name: str, dataset: pydicom.Dataset) -> NDArray[np.integer]:
     needed = int(dataset.Rows) * int(dataset.Columns) * samples * frames * bits // 8
     if needed > MAX_PIXEL_BYTES:
         raise SeriesError(f"{name} asks for {needed // MIB} MiB of pixels, beyond all bounds; it is damaged.")
+    check_streams(name, dataset, frames)
     try:
         stored: NDArray[np.integer] = np.asarray(dataset.pixel_array)
     except (RuntimeError, NotImplementedError) as error:

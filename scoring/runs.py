@@ -100,14 +100,22 @@ def touching_pairs(runs: Runs, steps: Sequence[tuple[int, int, int]]) -> tuple[I
 
 
 def components(count: int, one: Indices, other: Indices) -> Indices:
-    """Give each of `count` nodes the number of its connected component, in the order of their first nodes."""
-    label = np.arange(count)  # each node points to a lower one of its component, at last all to the lowest
+    """Give each of `count` nodes the number of its connected component, in the order of their first nodes.
+
+    Notes
+    -----
+    Roots are hooked to smaller roots, then all nodes point to their roots, until no pair is apart (Shiloach and Vishkin
+    1982, doi:10.1016/0196-6774(82)90008-6). scipy has this too, but takes longer to load than a series to be scored.
+    """
+    root = np.arange(count, dtype=np.int64)
     while True:
-        a, b = label[one], label[other]
+        a, b = root[one], root[other]
         apart = a != b
         if not apart.any():
-            rank: Indices = np.unique(label, return_inverse=True)[1]
-            return rank
-        np.minimum.at(label, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
-        while np.any(label != (further := label[label])):
-            label = further
+            break
+        one, other = one[apart], other[apart]
+        np.minimum.at(root, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
+        while not np.array_equal(root, further := root[root]):
+            root = further
+    _, number = np.unique(root, return_inverse=True)
+    return np.asarray(number, dtype=np.int64)

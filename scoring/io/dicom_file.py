@@ -21,8 +21,8 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
-from scoring.io.codestream import check_frames
 from scoring.io.errors import SeriesError
+from scoring.io.streams import check_streams
 
 MIB = 2**20
 MAX_INFLATED_BYTES = 512 * MIB  # of a deflated file: a few kilobytes can ask for gigabytes
@@ -69,10 +69,11 @@ def pixels_of(name: str, dataset: pydicom.Dataset) -> NDArray[np.integer]:
     """
     bits, samples = int(dataset.BitsAllocated), int(dataset.get("SamplesPerPixel") or 1)
     frames = int(dataset.get("NumberOfFrames") or 1)
-    needed = int(dataset.Rows) * int(dataset.Columns) * samples * frames * max(bits, 8) // 8  # single bits become bytes
+    # single bits become bytes
+    needed = int(dataset.Rows) * int(dataset.Columns) * samples * frames * max(bits, 8) // 8
     if needed > MAX_PIXEL_BYTES:
         raise SeriesError(f"{name} asks for {needed // MIB} MiB of pixels, beyond all bounds; it is damaged.")
-    check_frames(name, dataset)
+    check_streams(name, dataset, frames)
     try:
         stored: NDArray[np.integer] = np.asarray(dataset.pixel_array)
     except (RuntimeError, NotImplementedError) as error:

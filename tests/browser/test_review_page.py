@@ -101,7 +101,7 @@ def confirm(page: Page, name: str) -> None:
     expect(page.locator("#reviewer")).to_be_focused()
     page.keyboard.type(name)
     press(page, "Enter")
-    expect(page.locator("#standing")).to_contain_text(f"Confirmed by {name}")
+    expect(page.locator("#standing")).to_contain_text(f"Confirmed by {name}", timeout=60_000)
 
 
 def test_what_must_always_be_visible(rig: Rig, come: Callable[..., Page]) -> None:
@@ -129,7 +129,7 @@ def test_by_keyboard_alone_from_the_first_lesion_to_the_confirmed_result(
     keep_map(rig, sources)
     with served(rig.out) as again:
         later = come(again.address)
-        expect(later.locator("#standing")).to_contain_text("Confirmed by Dr Ada")
+        expect(later.locator("#standing")).to_contain_text("Confirmed by Dr Ada", timeout=60_000)
         expect(later.locator("#total")).to_have_text("103")
         expect(later.locator("#waiting")).to_have_text(f"All {LESIONS} lesions are decided")
         press(later, "N 0")
@@ -158,7 +158,7 @@ def test_done_asks_for_a_name_and_shows_what_waits(rig: Rig, come: Callable[...,
     press(page, "d")
     page.locator("#done-rest").check()
     page.locator("#done-yes").click()
-    expect(page.locator("#standing")).to_contain_text("Confirmed by Dr Ada")
+    expect(page.locator("#standing")).to_contain_text("Confirmed by Dr Ada", timeout=60_000)
     assert 1 == len(revisions(rig.out))
 
 

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000, UID, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
-from scoring.io import codestream, dicom_in
+from scoring.io import dicom_in, streams
 from scoring.io.dicom_in import read_series
 from scoring.io.errors import SeriesError
 from scoring.volume import Volume
@@ -50,15 +50,15 @@ def test_a_codestream_of_another_size_is_refused_before_it_is_decoded(
     for path in folder.iterdir():
         if path.name != "slice002.dcm":
             path.unlink()
-    with pytest.raises(SeriesError, match=r"slice002\.dcm says 32 x 32 pixels, its compressed image 4096 x 4096"):
+    with pytest.raises(SeriesError, match=r"slice002\.dcm is damaged: its compressed pixels are not 32 x 32"):
         read_series(folder)
 
 
 def test_a_run_length_bomb_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run lengths have no size of their own; a frame of them has a bound."""
     compress(folder / "slice002.dcm", RLELossless)
-    monkeypatch.setattr(codestream, "MAX_RLE_BYTES", 100)
-    with pytest.raises(SeriesError, match=r"slice002\.dcm has a compressed frame beyond all bounds"):
+    monkeypatch.setattr(streams, "MAX_RLE_BYTES", 100)
+    with pytest.raises(SeriesError, match=r"slice002\.dcm is damaged: its compressed pixels are not 32 x 32"):
         read_series(folder)
 
 
@@ -81,7 +81,20 @@ def test_a_second_size_in_one_codestream_is_refused(folder: Path) -> None:
     frame = next(generate_frames(one.PixelData, number_of_frames=1))
     one.PixelData = encapsulate([b"\0\0\0\x0cjP  \r\n\x87\n" + frame[:60] + frame])
     one.save_as(path)
-    with pytest.raises(SeriesError, match="its compressed image 0 x 0"):
+    with pytest.raises(SeriesError, match="its compressed pixels are not 32 x 32"):
+        read_series(folder)
+
+
+def test_a_size_in_a_comment_does_not_hide_the_real_one(folder: Path) -> None:
+    """The right size, written as JPEG 2000 would, in a comment of a JPEG-LS stream of another size."""
+    path = folder / "slice002.dcm"
+    one = compress(path, JPEGLSLossless, np.full((64, 64), 40.0))
+    frame = next(generate_frames(one.PixelData, number_of_frames=1))
+    decoy = b"\xff\x4f\xff\x51" + bytes(4) + b"".join(value.to_bytes(4, "big") for value in (32, 32, 0, 0))
+    comment = b"\xff\xfe" + (len(decoy) + 2).to_bytes(2, "big") + decoy
+    one.PixelData = encapsulate([frame[:2] + comment + frame[2:]])
+    one.save_as(path)
+    with pytest.raises(SeriesError, match="its compressed pixels are not 32 x 32"):
         read_series(folder)
 
 

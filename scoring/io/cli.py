@@ -19,8 +19,7 @@ from scoring.io.html import render
 from scoring.io.published import CalibrationTold, read_calibration, read_person
 from scoring.io.revisions import digest_of, next_number, revisions, write_revision
 from scoring.io.scored_series import Asked, ScoredSeries, score_series
-from scoring.io.wording import state_of
-from scoring.io.words import findings_in_words, standing_in_words, very_high_in_words
+from scoring.io.words import findings_in_words, standing_in_words, state_of, very_high_in_words
 from scoring.presets import PresetName, with_rules_of
 from scoring.report import Review, ScoreReport, SumEntry, to_json
 from scoring.settings import ScoreSettings

@@ -7,8 +7,7 @@ from html import escape
 import msgspec
 
 from scoring.io.png import VESSEL_COLOURS, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, lesion_picture, main_slice
-from scoring.io.wording import state_of
-from scoring.io.words import findings_in_words, quality_rows, standing_in_words, very_high_in_words
+from scoring.io.words import findings_in_words, quality_rows, standing_in_words, state_of, very_high_in_words
 from scoring.lesions import Lesion
 from scoring.report import LesionEntry, ScoreReport, SumEntry
 from scoring.score import Score

@@ -9,7 +9,7 @@ import numpy as np
 from scoring.agatston import pixel_weights, points_of_a_pixel, shown
 from scoring.candidates import Proposal
 from scoring.io.png import VESSEL_COLOURS, main_slice
-from scoring.io.wording import state_of
+from scoring.io.words import state_of
 from scoring.islands import Island
 from scoring.labelling import Labelling, Pixel, first_pixel
 from scoring.lesions import VESSELS, Lesion, Vessel

@@ -185,7 +185,7 @@ def test_a_cluster_gives_the_same_table(archive: Path, scored: Path, tmp_path: P
     """Two Dask workers, joined and left: the rows are those of one process."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
         arguments = ["score", "--batch", str(archive), "--out", str(tmp_path), "--scheduler", cluster.scheduler_address]
         assert 1 == diastole.main(arguments)

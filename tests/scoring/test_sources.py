@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLosslessSV1, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLosslessSV1, JPEGLSLossless, generate_uid
 
 from scoring.io import sources
 from scoring.io.dicom_file import MAX_INFLATED_BYTES
@@ -216,4 +216,19 @@ def test_a_size_that_lies_is_refused_before_it_is_decoded(plain: Path) -> None:
     dataset.Rows = dataset.Columns = 65535
     dataset.save_as(path)
     with pytest.raises(SeriesError, match=r"slice002\.dcm asks for \d+ MiB"):
+        read_series(plain)
+
+
+def test_a_stream_that_is_larger_than_its_header_is_refused_before_it_is_decoded(plain: Path) -> None:
+    """A JPEG-LS stream that says 30,000 x 30,000 under a header of 32 x 32: a decoder would make room for it."""
+    path = plain / "slice002.dcm"
+    dataset = pydicom.dcmread(path)
+    dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = 0, 12, 11
+    dataset.compress(JPEGLSLossless)
+    frame = bytearray(next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1)))
+    at = frame.index(b"\xff\xf7")
+    frame[at + 5 : at + 9] = b"\x75\x30\x75\x30"
+    dataset.PixelData = pydicom.encaps.encapsulate([bytes(frame)])
+    dataset.save_as(path)
+    with pytest.raises(SeriesError, match=r"slice002\.dcm is damaged: its compressed pixels are not 32 x 32"):
         read_series(plain)

@@ -237,7 +237,7 @@ def test_no_scheduler_there(
 
 def test_a_scheduler_without_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It says how to start one, and does not wait for ever."""
-    with LocalCluster(n_workers=0, processes=True, host="127.0.0.1", dashboard_address=None) as empty:
+    with LocalCluster(n_workers=0, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0") as empty:
         address = ["--scheduler", empty.scheduler_address]
         assert 2 == diastole.main(["campaign", str(_file(tmp_path)), "--out", str(tmp_path / "o"), *address])
     assert "has no worker" in capsys.readouterr().err
@@ -247,7 +247,7 @@ def test_a_scheduler_without_workers(tmp_path: Path, capsys: pytest.CaptureFixtu
 def cluster() -> Iterator[LocalCluster]:
     """Run a scheduler and two workers, each a process of its own."""
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as running:
         yield running
 

@@ -16,8 +16,7 @@ from pydicom.sr.coding import Code
 
 from scoring.io.results import codes
 from scoring.io.results.origin import Origin
-from scoring.io.wording import headline, state_of
-from scoring.io.words import standing_in_words
+from scoring.io.words import headline, standing_in_words, state_of
 from scoring.report import ScoreReport
 
 SYSTEMS = {

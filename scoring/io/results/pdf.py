@@ -23,7 +23,7 @@ from scoring.io.html import render
 from scoring.io.results.blocks import Node, read_page
 from scoring.io.results.letters import BOLD, LACKING, REGULAR, lacks, printable, register_fonts
 from scoring.io.scored_series import ScoredSeries
-from scoring.io.wording import DRAFT, state_of
+from scoring.io.words import DRAFT, state_of
 from scoring.report import ScoreReport
 
 MARGIN, HEAD, FOOT = 14 * mm, 27 * mm, 17 * mm

@@ -33,8 +33,7 @@ from scoring.io.results import codes
 from scoring.io.results.origin import MANUFACTURER, MODEL, UNICODE, Origin, date_time, person_name, settle, software
 from scoring.io.results.segmentation import segment_numbers
 from scoring.io.scored_series import ScoredSeries
-from scoring.io.wording import headline, state_of
-from scoring.io.words import standing_in_words
+from scoring.io.words import headline, standing_in_words, state_of
 from scoring.report import ScoreReport, SumEntry
 
 KIND = "report"

@@ -204,7 +204,6 @@ def send(port: int, datasets: Sequence[pydicom.Dataset], source: str = "127.0.0.
 
 
 def tool(name: str) -> str | None:
-    """Path of a program of dcmtk; the venv's scripts of the same names are another package's."""
-    own = str(Path(sys.executable).parent)
-    found = [Path(folder) / name for folder in os.environ["PATH"].split(os.pathsep) if folder != own]
-    return next((str(path) for path in found if path.is_file() and os.access(path, os.X_OK)), None)
+    """Path of a program of dcmtk; a venv's scripts of the same names are another package's, and no binaries."""
+    found = [Path(folder) / name for folder in os.environ["PATH"].split(os.pathsep)]
+    return next((str(path) for path in found if path.is_file() and path.read_bytes()[:4] == b"\x7fELF"), None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 
 from scoring.io.dicom_file import brief, lossy, number, parse, pixels_of, text, values
 from scoring.io.dicom_tags import cardiac_of, contrast_of, mass_factor_patient, mass_factors_device
@@ -20,6 +21,9 @@ from scoring.settings import ScoreSettings
 from scoring.volume import Refusal, SliceRecord, Volume, build_volume
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+PLACE_AND_RESCALE = (
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept",
+)  # fmt: skip
 MAX_SERIES_BYTES = 2 * 2**30  # of all pixels, decoded: files that are small together may not be large together
 
 
@@ -113,16 +117,37 @@ def _records(file: SourceFile) -> list[SliceRecord]:
     if sop_class not in {CT_IMAGE, *ENHANCED_CT} and not single:
         return []  # a report, a segmentation, a dose grid
     try:
-        return frames_of(name, dataset) if sop_class in ENHANCED_CT else [_to_record(name, data, dataset)]
+        return _frames(name, dataset) if sop_class in ENHANCED_CT else [_slice(name, data, dataset)]
     except SeriesError:
         raise
     except Exception as error:  # pydicom raises what it meets; any of it means that the file is not what it claims
         raise SeriesError(f"{name} is a damaged or truncated DICOM image ({brief(error)}); export it again.") from error
 
 
-def _to_record(name: str, data: bytes, dataset: pydicom.Dataset) -> SliceRecord:
-    """Turn the attributes of a single-frame image into a record, believing nothing."""
-    for needed in ("SeriesInstanceUID", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "PixelData"):
+def _slice(name: str, data: bytes, dataset: pydicom.Dataset) -> SliceRecord:
+    """Read a single-frame image."""
+    if "PixelData" not in dataset:
+        raise SeriesError(f"{name} has no PixelData; it is truncated or no axial slice, export it again.")
+    return _to_record(name, hashlib.sha256(data).hexdigest(), dataset, pixels_of(name, dataset))
+
+
+def _frames(name: str, dataset: pydicom.Dataset) -> list[SliceRecord]:
+    """Read all frames of a multi-frame image; two are byte-identical where pixels, place and rescale are."""
+    headers, stored = frames_of(name, dataset), pixels_of(name, dataset)
+    stored = stored[np.newaxis] if stored.ndim == 2 else stored
+    if len(stored) != len(headers):
+        raise SeriesError(f"{name} describes {len(headers)} frames and has others; export it again.")
+    records = []
+    for place, (header, pixels) in enumerate(zip(headers, stored, strict=True), 1):
+        told = [str(header.get(one)) for one in PLACE_AND_RESCALE]
+        digest = hashlib.sha256("\n".join(told).encode() + pixels.tobytes()).hexdigest()
+        records.append(_to_record(f"{name}, frame {place}", digest, header, pixels))
+    return records
+
+
+def _to_record(name: str, digest: str, dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> SliceRecord:
+    """Turn the attributes of one image into a record, believing nothing."""
+    for needed in ("SeriesInstanceUID", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"):
         if needed not in dataset:
             raise SeriesError(f"{name} has no {needed}; it is truncated or no axial slice, export it again.")
     row_mm, column_mm = (float(value) for value in dataset.PixelSpacing)
@@ -133,7 +158,6 @@ def _to_record(name: str, data: bytes, dataset: pydicom.Dataset) -> SliceRecord:
         raise SeriesError(f"{name} has an impossible spacing or position; export it again.")
     if np.abs(unit @ unit.T - np.eye(2)).max() > 0.001:
         raise SeriesError(f"{name} has an orientation that is not two perpendicular directions; export it again.")
-    stored = pixels_of(name, dataset)
     if stored.ndim != 2 or not np.issubdtype(stored.dtype, np.integer):
         raise SeriesError(f"{name} is no single grey image of whole numbers; export the scanner's original.")
     kvp, thickness_mm = number(dataset, "KVP"), number(dataset, "SliceThickness")
@@ -143,7 +167,7 @@ def _to_record(name: str, data: bytes, dataset: pydicom.Dataset) -> SliceRecord:
     )
     return SliceRecord(
         name=name,
-        digest=hashlib.sha256(data).hexdigest(),
+        digest=digest,
         series_uid=text(dataset, "SeriesInstanceUID"),
         frame_uid=text(dataset, "FrameOfReferenceUID"),
         stored=stored,

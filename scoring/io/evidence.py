@@ -9,7 +9,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from scoring.io.dicom_in import CT_IMAGE
-from scoring.io.enhanced_in import ENHANCED_CT
+from scoring.io.enhanced_in import ENHANCED_CT, frames_of
 from scoring.io.errors import SeriesError
 from scoring.io.sources import files_of
 from scoring.volume import Volume
@@ -49,31 +49,7 @@ def _headers(data: bytes, series_uid: str) -> list[Dataset]:
         return []
     if header.get("SOPClassUID") == CT_IMAGE:
         return [header]
-    return _frames(header) if header.get("SOPClassUID") in ENHANCED_CT else []
-
-
-def _frames(header: Dataset) -> list[Dataset]:
-    """Write the header of a multi-frame object once for each frame, as that of a plain image at its place.
-
-    A reference to such a slice names the object, and not the frame in it.
-    """
-    shared, frames = header.SharedFunctionalGroupsSequence[0], list(header.PerFrameFunctionalGroupsSequence)
-    for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfFrames"):
-        delattr(header, name)
-    found = []
-    for frame in frames:
-        one = Dataset(header)
-        one.file_meta = header.file_meta
-
-        def group(name: str, own: Dataset = frame) -> Dataset:
-            return (own.get(name) or shared.get(name))[0]
-
-        one.ImagePositionPatient = group("PlanePositionSequence").ImagePositionPatient
-        one.ImageOrientationPatient = group("PlaneOrientationSequence").ImageOrientationPatient
-        measures = group("PixelMeasuresSequence")
-        one.PixelSpacing, one.SliceThickness = measures.PixelSpacing, measures.get("SliceThickness")
-        found.append(one)
-    return found
+    return frames_of("the object", header) if header.get("SOPClassUID") in ENHANCED_CT else []
 
 
 def check_one_patient(headers: Sequence[Dataset]) -> None:

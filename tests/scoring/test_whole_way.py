@@ -9,6 +9,7 @@ import pytest
 
 import diastole
 from scoring.io.dicom_in import read_series
+from scoring.io.evidence import read_evidence
 from scoring.io.labels_in import read_labels
 from scoring.io.revisions import read_report, revisions
 from scoring.labelling import Cut, Give
@@ -16,6 +17,7 @@ from scoring.review.desk import Desk
 from scoring.review.opening import Told, open_review
 from scoring.score import Score, score_volume
 from scoring.volume import Volume
+from tests.scoring.enhanced_copy import enhanced_copy
 from tests.scoring.orthanc import Archive, archive, why_not
 
 NOW = "2026-03-04T10:11:12+01:00"
@@ -126,3 +128,17 @@ def test_a_draft_is_never_sent(confirmed: Path, desk_at: Callable[[Path], Desk],
     site = tmp_path / "site.toml"
     site.write_text('[scoring.peers.archive]\nhost = "127.0.0.1"\nport = 1\n')
     assert 1 == diastole.main(["send", str(confirmed), "--peer", "archive", "--site", str(site)])
+
+
+def test_a_multi_frame_object_gets_every_form(tmp_path: Path, write_series: Callable[..., Any]) -> None:
+    """Each frame is a slice at its own place, for the map, the report and whoever scores again."""
+    slices = [(str(index), one) for index, one in enumerate(write_series(tmp_path / "plain", BAR, SPOT))]
+    ((_, whole),) = enhanced_copy(slices)
+    whole.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
+    volume = read_series(tmp_path / "enhanced.dcm")
+    assert isinstance(volume, Volume)
+    headers = read_evidence(tmp_path / "enhanced.dcm", volume)
+    assert volume.corners_mm.tolist() == [[float(value) for value in one.ImagePositionPatient] for one in headers]
+    arguments = ["score", str(tmp_path / "enhanced.dcm"), "--all-islands", "--results", "--out", str(tmp_path / "case")]
+    assert 0 == diastole.main(arguments)
+    assert "measurements.sr.dcm" in {path.name for path in revisions(tmp_path / "case")[0].iterdir()}

@@ -27,6 +27,7 @@ import pydicom
 from scoring.io.batch_study import Done, Job, Row, score_study
 from scoring.io.engines import Engine, on_processes
 from scoring.io.errors import SeriesError
+from scoring.io.lines import whole_lines
 from scoring.io.revisions import digest_of, next_number, number_of, revisions, write_revision
 from scoring.settings import ScoreSettings
 
@@ -133,15 +134,8 @@ def read_rows(out: Path) -> dict[str, Row]:
         If the file is another one's.
     """
     path = out / LINES
-    if not path.exists():
-        return {}
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
     try:
-        return {row.study: row for row in (msgspec.json.decode(line, type=Row) for line in whole.splitlines())}
+        return {row.study: row for row in (msgspec.json.decode(line, type=Row) for line in whole_lines(path))}
     except msgspec.DecodeError as error:
         raise SeriesError(f"{path} is no table of this version ({error}); choose another --out.") from error
 

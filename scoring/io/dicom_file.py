@@ -76,7 +76,7 @@ def pixels_of(name: str, dataset: pydicom.Dataset) -> NDArray[np.integer]:
     check_streams(name, dataset, frames)
     try:
         stored: NDArray[np.integer] = np.asarray(dataset.pixel_array)
-    except (RuntimeError, NotImplementedError) as error:
+    except (RuntimeError, NotImplementedError) as error:  # what pydicom raises where it has no decoder
         syntax = _syntax(dataset)
         if syntax.is_encapsulated and "plugin" in str(error) + str(error.__cause__):
             raise SeriesError(

@@ -17,6 +17,7 @@ from gating.io.numbers import read_judge
 from gating.messages import BreathHold
 from scanner_bridge.drivers.gantry import CAPABILITIES
 from scoring.io.engines import Engine
+from scoring.io.lines import whole_lines
 from simulators.campaign import Campaign, Job, Row, as_person, person_of
 from simulators.comparison import parse_policy
 from simulators.io.outcome import Story, scores
@@ -113,15 +114,8 @@ def read_rows(folder: Path) -> list[Row]:
         If the file holds something else.
     """
     path = folder / STUDIES
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
     try:
-        rows = [msgspec.json.decode(line, type=Row) for line in whole.splitlines()]
+        rows = [msgspec.json.decode(line, type=Row) for line in whole_lines(path)]
     except msgspec.DecodeError as error:
         raise SettingsError(f"The file {path} is none of a campaign ({error}); choose another --out.") from error
     if any("key" not in row for row in rows):

@@ -12,13 +12,10 @@ import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from scoring.io.revisions import revisions
-from scoring.labelling import labels_of
-from scoring.lesions import VESSELS
 from scoring.review.app import address_of, bind, make_app, review_server
 from scoring.review.cli import wall_time
 from scoring.review.desk import Desk
-from scoring.review.opening import MAP, Told, open_review
+from scoring.review.opening import Told, open_review
 
 SLICES, SIDE, PIXEL_MM = 8, 96, 0.5
 # first slice, slices, first row, rows, first column, columns, HU: a spine, three deposits, and one over two slices
@@ -95,37 +92,3 @@ def served(folder: Path, out: Path | None = None, **told: Any) -> Iterator[Rig]:
         listener.close()
         desk.close()
     assert not thread.is_alive()
-
-
-def keep_map(rig: Rig, sources: list[Any]) -> None:
-    """Write the desk's map into the newest revision, where the result's own writer does not do so."""
-    import highdicom as hd
-    from pydicom.sr.codedict import codes
-
-    path = revisions(rig.out)[-1] / MAP
-    if path.exists() or rig.desk._state is None:
-        return
-    kinds = [
-        hd.seg.SegmentDescription(
-            segment_number=number,
-            segment_label=vessel,
-            segmented_property_category=codes.SCT.AnatomicalStructure,
-            segmented_property_type=hd.sr.CodedConcept(VESSEL_CODES[vessel], "SCT", vessel),
-            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
-        )
-        for number, vessel in enumerate(VESSELS, 1)
-    ]
-    hd.seg.Segmentation(
-        source_images=sources,
-        pixel_array=np.array(labels_of(rig.desk._state, "").vessels),
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=kinds,
-        series_instance_uid=generate_uid(),
-        series_number=2,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="Test",
-        manufacturer_model_name="Test",
-        software_versions="1",
-        device_serial_number="1",
-    ).save_as(path)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from scoring.io.revisions import digest_of, read_report, revisions
-from tests.browser.review_rig import Rig, keep_map, served, write_series
+from tests.browser.review_rig import Rig, served, write_series
 
 pytestmark = pytest.mark.browser
 
@@ -126,7 +126,6 @@ def test_by_keyboard_alone_from_the_first_lesion_to_the_confirmed_result(
     confirm(page, "Dr Ada")
     report = read_report(revisions(rig.out)[0])
     assert SCORES == {name: part.agatston for name, part in report.score.by_vessel.items()}
-    keep_map(rig, sources)
     with served(rig.out) as again:
         later = come(again.address)
         expect(later.locator("#standing")).to_contain_text("Confirmed by Dr Ada", timeout=60_000)

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,8 @@ from scoring.lesions import VESSELS, Labels
 from scoring.report import Review, ScoreReport, make_report
 from scoring.score import ScanFacts, score_volume
 from scoring.volume import Refusal
+from tests.scoring.result_cases import BLOCKS, MakeCase
 
-BLOCKS = [(1, 5, 2, 5, 2, 250.0), (2, 5, 2, 5, 3, 410.0), (4, 20, 2, 20, 2, 150.0)]  # 8 on LAD, 1 on RCA
 CONFIRMED = Review(state="confirmed", reviewer="Žižka 山田", reviewed_at="2026-03-04T10:20:30+01:00", revision=1)
 ORDER = {
     "AccessionNumber": "ACC-77",
@@ -43,7 +42,6 @@ ORDER = {
     "PatientSex": "F",
 }
 DICOM = ("measurements.sr.dcm", "report.pdf.dcm", "vessels.seg.dcm")
-MakeCase = Callable[..., tuple[ScoredSeries, tuple[Dataset, ...]]]
 
 
 def _labels() -> Labels:

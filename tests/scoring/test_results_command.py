@@ -1,6 +1,5 @@
 """Site file, orders and `score --results`: what is typed wrongly is named, with exit code 2."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,9 @@ import diastole
 from gating.settings import parse_site
 from scoring.io.revisions import read_report, revisions
 from scoring.io.worklist import Order, check_order
+from tests.scoring.result_cases import site_file
 
 BLOCKS = [(1, 5, 2, 5, 2, 250.0)]
-
-
-def _site(tmp_path: Path, **peers: dict[str, object]) -> Path:
-    """Write a site file with some peers."""
-    lines = []
-    for name, keys in peers.items():
-        lines.append(f"[scoring.peers.{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    path = tmp_path / "site.toml"
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def _send(result: Path, site: Path) -> int:
@@ -48,7 +37,7 @@ def test_a_wrong_site_file_is_exit_code_two(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], peers: dict[str, Any], words: str
 ) -> None:
     """The sentence names the key; no traceback reaches the user."""
-    assert 2 == _send(tmp_path, _site(tmp_path, **peers))
+    assert 2 == _send(tmp_path, site_file(tmp_path, **peers))
     told = capfd.readouterr().err
     assert words in told
     assert 1 == told.count("\n")
@@ -56,7 +45,7 @@ def test_a_wrong_site_file_is_exit_code_two(
 
 def test_a_folder_without_a_result_is_exit_code_two(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """No revisions, no site file: named with the cure."""
-    site = _site(tmp_path, archive={"host": "x"})
+    site = site_file(tmp_path, archive={"host": "x"})
     assert 2 == _send(tmp_path, site)
     assert "holds no result" in capfd.readouterr().err
     assert 2 == _send(tmp_path, tmp_path / "none.toml")
@@ -89,7 +78,7 @@ def test_score_results_writes_a_draft_revision(
     review = read_report(second).review
     assert review is not None
     assert ("draft", 2) == (review.state, review.revision)
-    assert 1 == _send(out, _site(tmp_path, archive={"host": "x"}))
+    assert 1 == _send(out, site_file(tmp_path, archive={"host": "x"}))
     assert 2 == diastole.main(["score", str(slices), "--results"])
     assert "--results needs a folder" in capfd.readouterr().err
 

@@ -3,12 +3,11 @@
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pydicom
 import pytest
 from hypothesis import given
@@ -20,27 +19,16 @@ from scoring.io.results.origin import origin_of, sources_of
 from scoring.io.results.segmentation import make_segmentation
 from scoring.io.results.structured_report import _measurements, make_structured_report
 from scoring.io.scored_series import ScoredSeries, score_again
-from scoring.lesions import VESSELS, Labels
 from scoring.report import Review, SumEntry, make_report
 from scoring.score import score_volume
 from scoring.settings import ScoreSettings
-
-BLOCKS = [(1, 5, 2, 5, 2, 250.0), (2, 5, 2, 5, 3, 410.0), (4, 20, 2, 20, 2, 150.0)]  # 8 on LAD, 1 on RCA
-CONFIRMED = Review(state="confirmed", reviewer="Jane Roe", reviewed_at="2026-03-04T10:20:30+01:00", revision=1)
-MakeCase = Callable[..., tuple[ScoredSeries, tuple[Dataset, ...]]]
-
-
-def _labels() -> Labels:
-    """Give LAD the upper half and RCA the lower."""
-    labels = np.zeros((6, 32, 32), dtype=np.uint8)
-    labels[:, :16], labels[:, 16:] = VESSELS.index("LAD") + 1, VESSELS.index("RCA") + 1
-    return Labels(labels)
+from tests.scoring.result_cases import BLOCKS, CONFIRMED, MakeCase, two_vessels
 
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory, make_case: MakeCase) -> Any:
     """A scored series with a map, and its evidence."""
-    return make_case(tmp_path_factory.mktemp("case") / "slices", *BLOCKS, labels=_labels(), AccessionNumber="A-7")
+    return make_case(tmp_path_factory.mktemp("case") / "slices", *BLOCKS, labels=two_vessels(), AccessionNumber="A-7")
 
 
 def _made(scored: ScoredSeries, evidence: Any, *, corrects: bool = True) -> Dataset:

@@ -16,10 +16,9 @@ from scoring.io.results.segmentation import make_segmentation
 from scoring.io.scored_series import ScoredSeries, score_again
 from scoring.lesions import VESSELS, Labels
 from scoring.report import Review, to_json
+from tests.scoring.result_cases import BLOCKS, CONFIRMED
 
-BLOCKS = [(1, 5, 2, 5, 2, 250.0), (2, 5, 2, 5, 3, 410.0), (4, 20, 2, 20, 2, 150.0)]  # 8 on LAD, 1 on RCA
 SHAPE = (6, 32, 32)
-CONFIRMED = Review(state="confirmed", reviewer="Jane Roe", reviewed_at="2026-03-04T10:20:30+01:00", revision=1)
 MakeCase = Callable[..., tuple[ScoredSeries, tuple[pydicom.Dataset, ...]]]
 
 

@@ -11,14 +11,13 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -28,28 +27,16 @@ from scoring.io.dicom_in import read_series
 from scoring.io.labels_in import read_labels
 from scoring.io.results.bundle import make_results
 from scoring.io.revisions import read_report, write_revision
-from scoring.io.scored_series import ScoredSeries, score_again
-from scoring.lesions import VESSELS, Labels
-from scoring.report import Review
+from scoring.io.scored_series import score_again
 from scoring.volume import Volume
-
-BLOCKS = [(1, 5, 2, 5, 2, 250.0), (2, 5, 2, 5, 3, 410.0), (4, 20, 2, 20, 2, 150.0)]  # 8 on LAD, 1 on RCA
-CONFIRMED = Review(state="confirmed", reviewer="Jane Roe", reviewed_at="2026-03-04T10:20:30+01:00", revision=1)
-MakeCase = Callable[..., tuple[ScoredSeries, tuple[Dataset, ...]]]
-
-
-def _labels() -> Labels:
-    """Give LAD the upper half and RCA the lower."""
-    labels = np.zeros((6, 32, 32), dtype=np.uint8)
-    labels[:, :16], labels[:, 16:] = VESSELS.index("LAD") + 1, VESSELS.index("RCA") + 1
-    return Labels(labels)
+from tests.scoring.result_cases import BLOCKS, CONFIRMED, MakeCase, site_file, two_vessels
 
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory, make_case: MakeCase) -> Any:
     """A scored series with an order, and its evidence."""
     folder = tmp_path_factory.mktemp("case")
-    scored, evidence = make_case(folder / "slices", *BLOCKS, labels=_labels(), AccessionNumber="ACC-77")
+    scored, evidence = make_case(folder / "slices", *BLOCKS, labels=two_vessels(), AccessionNumber="ACC-77")
     return scored, evidence, folder / "slices"
 
 
@@ -69,17 +56,6 @@ def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def _site(tmp_path: Path, **peers: dict[str, object]) -> Path:
-    """Write a site file with some peers."""
-    lines = []
-    for name, keys in peers.items():
-        lines.append(f"[scoring.peers.{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    path = tmp_path / "site.toml"
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 @contextlib.contextmanager
@@ -111,7 +87,7 @@ def test_storescp_takes_every_object_and_twice_is_once(
     """What arrives is what was made; sending again brings no second object."""
     port, store = _free_port(), tmp_path / "store"
     store.mkdir()
-    site = _site(tmp_path, archive={"host": "127.0.0.1", "port": port, "called_ae": "STORE"})
+    site = site_file(tmp_path, archive={"host": "127.0.0.1", "port": port, "called_ae": "STORE"})
     with _running(["storescp", "-od", str(store), "-aet", "STORE", str(port)], port, tmp_path):
         assert 0 == _send(result, site)
         told = capfd.readouterr().out
@@ -136,7 +112,7 @@ def test_what_storescp_got_scores_to_the_same_number(case: Any, result: Path, tm
     port, store = _free_port(), tmp_path / "store"
     store.mkdir()
     with _running(["storescp", "-od", str(store), str(port)], port, tmp_path):
-        assert 0 == _send(result, _site(tmp_path, archive={"host": "127.0.0.1", "port": port}))
+        assert 0 == _send(result, site_file(tmp_path, archive={"host": "127.0.0.1", "port": port}))
     path = next(path for path in store.iterdir() if pydicom.dcmread(path).Modality == "SEG")
     volume = read_series(slices)
     assert isinstance(volume, Volume)
@@ -148,7 +124,7 @@ def test_a_draft_is_never_sent(case: Any, tmp_path: Path, capfd: pytest.CaptureF
     """Exit code 1 with the cure, and no connection is tried; a later draft holds back an earlier result too."""
     scored, evidence, _ = case
     folder = tmp_path / "result"
-    site = _site(tmp_path, archive={"host": "127.0.0.1", "port": 1})
+    site = site_file(tmp_path, archive={"host": "127.0.0.1", "port": 1})
     write_revision(folder, 1, make_results(score_again(scored, scored.labels, CONFIRMED), evidence))
     write_revision(folder, 2, make_results(scored, evidence))
     assert 1 == _send(folder, site)
@@ -163,7 +139,7 @@ def test_an_object_of_another_patient_stays_here(case: Any, tmp_path: Path, capf
     other.PatientID = "P-2"
     target = io.BytesIO()
     other.save_as(target)
-    site = _site(tmp_path, archive={"host": "127.0.0.1", "port": 1})
+    site = site_file(tmp_path, archive={"host": "127.0.0.1", "port": 1})
     write_revision(tmp_path / "edited", 1, {**files, "vessels.seg.dcm": target.getvalue()})
     assert 1 == _send(tmp_path / "edited", site)
     assert "vessels.seg.dcm is not what was made for revision 1" in capfd.readouterr().err
@@ -199,7 +175,7 @@ def test_a_peer_that_refuses_is_told_object_by_object(
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
     assert server is not None
     try:
-        assert 1 == _send(result, _site(tmp_path, archive={"host": "127.0.0.1", "port": port}))
+        assert 1 == _send(result, site_file(tmp_path, archive={"host": "127.0.0.1", "port": port}))
     finally:
         server.shutdown()
     told = capfd.readouterr()
@@ -259,7 +235,7 @@ def test_stow_reaches_an_archive_over_the_web(
         thread.start()
         try:
             url = f"http://127.0.0.1:{server.server_port}/dicom-web"
-            assert code == _send(result, _site(tmp_path, archive={"url": url}))
+            assert code == _send(result, site_file(tmp_path, archive={"url": url}))
         finally:
             server.shutdown()
             thread.join()
@@ -276,7 +252,7 @@ def test_a_peer_that_is_not_there_is_exit_code_one(
     port = _free_port()
     peers: list[dict[str, object]] = [{"host": "127.0.0.1", "port": port}, {"url": f"http://127.0.0.1:{port}"}]
     for peer in peers:
-        assert 1 == _send(result, _site(tmp_path, archive=peer))
+        assert 1 == _send(result, site_file(tmp_path, archive=peer))
         told = capfd.readouterr().err
         assert "Nothing is marked as sent; send again." in told
         assert 1 == told.count("\n")
@@ -331,7 +307,7 @@ def test_a_series_that_is_not_its_orders_is_not_sent(
         "archive": {"host": "127.0.0.1", "port": 1},
         "orders": {"host": "127.0.0.1", "port": worklist, "called_ae": "WLM"},
     }
-    assert 1 == _send(result, _site(tmp_path, **peers), "--worklist", "orders")
+    assert 1 == _send(result, site_file(tmp_path, **peers), "--worklist", "orders")
     told = capfd.readouterr().err
     assert "they differ in StudyInstanceUID" in told
     assert "P-1" not in told

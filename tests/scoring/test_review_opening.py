@@ -15,7 +15,7 @@ from scoring.candidates import Proposal, proposed_labels
 from scoring.io.errors import SeriesError
 from scoring.io.revisions import revisions
 from scoring.islands import find_islands
-from scoring.labelling import Cut, Give, Keep, first_pixel, labels_of
+from scoring.labelling import Cut, Give, Keep, first_pixel
 from scoring.lesions import find_lesions
 from scoring.review import opening
 from scoring.review.desk import Desk, DeskError
@@ -55,14 +55,6 @@ def do(desk: Desk, *steps: Any) -> None:
     """Do steps, each on the newest state."""
     for one in steps:
         desk.step(desk.state().number, one)
-
-
-def keep_map(desk: Desk, out: Path, sources: list[Any], write_map: Callable[..., Any]) -> None:
-    """Write the map of a desk into the newest revision, where the result's own writer does not yet do so."""
-    path = revisions(out)[-1] / "vessels.seg.dcm"
-    if not path.exists():
-        assert desk._state is not None
-        write_map(path, sources, np.array(labels_of(desk._state, "").vessels), coded=False)
 
 
 # --- folders ----------------------------------------------------------------------------------------------
@@ -252,7 +244,6 @@ def test_a_confirmed_result_opens_by_its_own_folder_with_the_same_score(
     first = sit(tmp_path / "slices", out=out)
     do(first, Give((BAR_AT,), "LAD"), Give((SPOT_AT,), "LCX"))
     first.save(first.state().number, "confirmed", "Dr Ada", False)
-    keep_map(first, out, sources, write_map)
     again = sit(out)
     state = again.state()
     assert (first.state().totals, 0, 1, True) == (
@@ -271,7 +262,6 @@ def test_a_draft_that_is_opened_again_knows_what_was_decided(
     first = sit(tmp_path / "slices", out=tmp_path / "out")
     do(first, Give((BAR_AT,), None))
     first.save(first.state().number, "draft", "", False)
-    keep_map(first, tmp_path / "out", sources, write_map)
     assert [True, False] == [lesion.decided for lesion in sit(tmp_path / "out").state().lesions]
 
 
@@ -285,7 +275,6 @@ def test_a_study_that_was_reviewed_opens_with_the_readers_map(
     first = sit(tmp_path)
     do(first, Give((BAR_AT,), "LM"), Give((SPOT_AT,), None))
     first.save(first.state().number, "confirmed", "Dr Ada", False)
-    keep_map(first, tmp_path / "review", sources, write_map)
     state = sit(tmp_path).state()
     assert ("36", "0") == (state.totals.vessels["LM"].shown, state.totals.vessels["RCA"].shown)
     assert (True, 0, ()) == (state.standing.confirmed, state.undecided, state.notices)

@@ -148,7 +148,7 @@ class Jail:
     def names(self, *names: str) -> list[str]:
         """List what lies in a folder and bears a name of ours."""
         with self.folder(*names) as folder:
-            return sorted(name for name in os.listdir(folder) if NAME.fullmatch(name))  # noqa: PTH208
+            return sorted(name for name in os.listdir(folder) if NAME.fullmatch(name))  # noqa: PTH208 - a handle, not a path
 
     def used_bytes(self) -> int:
         """Add up the sizes of all files, links not followed."""

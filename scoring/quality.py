@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from scoring.ends import Ends
 from scoring.gating_quality import Gating
 from scoring.round_vessels import NotFound, Roi
 from scoring.settings import ScoreSettings
@@ -63,6 +64,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     increment_mm: float
     thickness_mm: float | None
     gaps: int  # places where slices are missing
+    ends: Ends | None  # whether the outermost slices are known to be there
     gating: Gating | None
 
 
@@ -74,6 +76,7 @@ def quality_of(volume: Volume, measured: Measured, gating: Gating | None, settin
         increment_mm=volume.increment_mm,
         thickness_mm=volume.thickness_mm,
         gaps=len(uneven_gaps(volume.positions_mm, settings)),
+        ends=volume.ends,
         gating=gating,
     )
 

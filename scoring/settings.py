@@ -43,6 +43,7 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     gap_tolerance_mm: float = 0.05  # a gap that differs more from the median gap is a missing slice
     same_position_mm: float = 0.01  # two images closer than this lie at one position
     max_increment_over_thickness: float = 1.5  # beyond it the slices do not touch: every second one is missing
+    believe_count: bool = True  # False where the scanner's ImagesInAcquisition is known to be of no use
     # what is flagged
     max_noise_sd_hu: float = 20.0  # in the aorta; from about here on noise alone makes islands (README, quality)
     uncertain_noise_sd_hu: float = 23.0  # above it a positive score of a few units is called uncertain

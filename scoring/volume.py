@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.ends import UNNUMBERED, Ends, Numbering, ends_of
 from scoring.settings import ScoreSettings
 
 SPACING_TOLERANCE_MM = 1e-4  # DICOM writes spacings as decimal strings of at most 16 characters
@@ -63,6 +64,7 @@ class SliceRecord:
     simulated: bool = False
     lossy: bool = False  # it says that it was once compressed with loss
     cardiac: Cardiac = Cardiac()
+    numbering: Numbering = UNNUMBERED
     mass_factor_patient: float | None = None  # mg/mL/HU
     mass_factors_device: tuple[float, float, float] | None = None  # for small, medium and large patients
 
@@ -89,6 +91,7 @@ class Volume:
     simulated: bool = False
     notes: tuple[str, ...] = ()
     cardiac: tuple[Cardiac, ...] = ()  # one for each slice, or none
+    ends: Ends | None = None  # whether the outermost slices are known to be there; None: not made of images
     mass_factor_patient: float | None = None  # mg/mL/HU, of this patient (0018,9351)
     mass_factors_device: tuple[float, float, float] | None = None  # for small, medium and large patients (0018,9352)
 
@@ -169,7 +172,8 @@ def build_volume(
     Notes
     -----
     Our decisions: HU are never rounded; nothing is averaged or interpolated over a gap; byte-identical files are
-    dropped with a note; `InstanceNumber`, `SliceLocation` and file names play no part.
+    dropped with a note; `SliceLocation` and file names play no part, and `InstanceNumber` none but to tell of a slice
+    that is missing at an end (`ends.py`).
     """
     rules = settings or ScoreSettings()
     kept, notes = _without_duplicates(records)
@@ -190,6 +194,7 @@ def build_volume(
     if any(record.lossy for record in ordered):
         notes.append("Compressed with loss before it came here: pixels near a threshold may have moved.")
     first = ordered[0]
+    ends = ends_of([record.numbering for record in ordered], believe_count=rules.believe_count)
     return Volume(
         hu=_rescaled(ordered),
         row_mm=first.row_mm,
@@ -203,8 +208,9 @@ def build_volume(
         frame_uid=first.frame_uid,
         contrast_agent=next((record.contrast_agent for record in ordered if record.contrast_agent), ""),
         simulated=any(record.simulated for record in ordered),
-        notes=(*notes, *gap_notes),
+        notes=(*notes, *gap_notes, *([ends.told] if ends.state == "short" else [])),
         cardiac=tuple(record.cardiac for record in ordered),
+        ends=ends,
         mass_factor_patient=_of_all([record.mass_factor_patient for record in ordered]),
         mass_factors_device=_of_all([record.mass_factors_device for record in ordered]),
     )

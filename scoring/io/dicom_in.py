@@ -13,7 +13,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from scoring.io.dicom_file import brief, lossy, number, parse, pixels_of, text, values
-from scoring.io.dicom_tags import cardiac_of, contrast_of, mass_factor_patient, mass_factors_device
+from scoring.io.dicom_tags import cardiac_of, contrast_of, mass_factor_patient, mass_factors_device, numbering_of
 from scoring.io.enhanced_in import ENHANCED_CT, frames_of
 from scoring.io.errors import SeriesError
 from scoring.io.sources import SourceFile, files_of
@@ -141,11 +141,13 @@ def _frames(name: str, dataset: pydicom.Dataset) -> list[SliceRecord]:
     for place, (header, pixels) in enumerate(zip(headers, stored, strict=True), 1):
         told = [str(header.get(one)) for one in PLACE_AND_RESCALE]
         digest = hashlib.sha256("\n".join(told).encode() + pixels.tobytes()).hexdigest()
-        records.append(_to_record(f"{name}, frame {place}", digest, header, pixels))
+        records.append(_to_record(f"{name}, frame {place}", digest, header, pixels, len(headers)))
     return records
 
 
-def _to_record(name: str, digest: str, dataset: pydicom.Dataset, stored: NDArray[np.integer]) -> SliceRecord:
+def _to_record(
+    name: str, digest: str, dataset: pydicom.Dataset, stored: NDArray[np.integer], frames: int | None = None
+) -> SliceRecord:
     """Turn the attributes of one image into a record, believing nothing."""
     for needed in ("SeriesInstanceUID", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"):
         if needed not in dataset:
@@ -186,6 +188,7 @@ def _to_record(name: str, digest: str, dataset: pydicom.Dataset, stored: NDArray
         simulated="simulat" in told.lower(),
         lossy=lossy(dataset),
         cardiac=cardiac_of(dataset),
+        numbering=numbering_of(dataset, frames),
         mass_factor_patient=mass_factor_patient(dataset),
         mass_factors_device=mass_factors_device(dataset),
     )

@@ -4,6 +4,7 @@ import math
 
 from pydicom.dataset import Dataset
 
+from scoring.ends import Numbering
 from scoring.io.dicom_file import number, text
 from scoring.volume import Cardiac
 
@@ -19,6 +20,17 @@ def cardiac_of(dataset: Dataset) -> Cardiac:
         phase_percent=number(dataset, "NominalPercentageOfCardiacPhase"),
         acquisition=None if acquisition is None else int(acquisition),
     )
+
+
+def numbering_of(dataset: Dataset, frames: int | None = None) -> Numbering:
+    """Read the number of an image and the counts that it tells; `frames` are those of its multi-frame object."""
+    names = ("InstanceNumber", "AcquisitionNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances")
+    told = [number(dataset, name) for name in names]
+    instance, acquisition, in_acquisition, in_series = (None if value is None else int(value) for value in told)
+    if frames is not None:  # the counts are of objects, and frames share their object's number
+        part = "InConcatenationTotalNumber" in dataset
+        return Numbering(acquisition=acquisition, in_object=None if part else frames)
+    return Numbering(instance, acquisition, in_acquisition, in_series)
 
 
 def contrast_of(dataset: Dataset) -> str:

@@ -129,6 +129,8 @@ def quality_rows(quality: Quality) -> Rows:
         ("Coverage of the heart", measured.coverage),
         ("Slices", f"{quality.slices}, {thick}, every {quality.increment_mm:g} mm, {_gaps(quality.gaps)}"),
     ]
+    if quality.ends is not None:
+        rows.append(("First and last slice", quality.ends.told))
     if gating is None:
         return [*rows, ("Gating", "the images say nothing of the beats")]
     if gating.heart_rate_bpm is not None:
@@ -154,4 +156,4 @@ def _mean(region: Region | None) -> str:
 
 def _gaps(count: int) -> str:
     """Say whether slices are missing."""
-    return "none missing" if count == 0 else f"MISSING at {count} place(s)"
+    return "none missing between" if count == 0 else f"MISSING at {count} place(s)"

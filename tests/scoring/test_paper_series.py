@@ -72,11 +72,11 @@ def test_the_whole_set_is_written_with_its_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["removed", "doubled", "swapped"])
 @pytest.mark.parametrize("where", range(SLICES))
 def test_no_slice_can_be_lost_doubled_or_swapped_unseen(how: str, where: int, tmp_path: Path) -> None:
-    """Whichever slice of fourteen it is: refused, or noted; only the outermost can be removed unseen.
+    """Whichever slice of fourteen it is: refused, or noted.
 
-    Nothing lies beyond them: a shorter series is a regular series, too, and only the scan (`scan.json`) knows its end.
+    Nothing lies beyond the outermost: without them it is a regular series, too, and the headers' numbers must tell.
     """
-    case = dataclasses.replace(PLAIN, slices=SLICES)
+    case = dataclasses.replace(PLAIN, slices=SLICES, header={**PLAIN.header, "ImagesInAcquisition": SLICES})
     files = datasets(case)
     if how == "removed":
         files.pop(where)
@@ -92,6 +92,7 @@ def test_no_slice_can_be_lost_doubled_or_swapped_unseen(how: str, where: int, tm
     report = score_series(tmp_path / "slices", None, None, ScoreSettings(all_islands=True)).report
     if how == "removed" and where in {0, SLICES - 1}:
         assert ("scored", SLICES - 1) == (report.status, report.provenance and report.provenance.slices)
+        assert any(f"the headers tell of {SLICES} images" in note for note in report.notes)
     elif how == "doubled":
         assert ("scored", True) == (report.status, any("byte-identical" in note for note in report.notes))
     else:

@@ -206,7 +206,7 @@ CASES = {
 def test_completeness(name: str) -> None:
     """A series is complete, or the text says what is missing."""
     records, state, counted, text = CASES[name]
-    found = judge(records, ScoreSettings(), believe_count=True)
+    found = judge(records, ScoreSettings())
     assert (state, counted) == (found.state, found.counted)
     assert text in " ".join(found.missing)
     assert bool(text) == bool(found.missing)
@@ -218,11 +218,11 @@ def test_a_slice_missing_inside_is_always_seen(slices: int, data: st.DataObject)
     gone = data.draw(st.integers(1, slices - 2))
     step = data.draw(st.sampled_from([0.5, 1.5, 2.5, 3.0]))
     places = [step * index for index in range(slices) if index != gone]
-    found = judge(images(places), ScoreSettings(), believe_count=True)
+    found = judge(images(places), ScoreSettings())
     assert "incomplete" == found.state
 
 
 def test_a_number_that_is_not_believed_counts_for_nothing() -> None:
     """Where the scanner's number is of no use, gaps and silence decide."""
-    found = judge(images([0.0, 3.0], 99), ScoreSettings(), believe_count=False)
+    found = judge(images([0.0, 3.0], 99), ScoreSettings(believe_count=False))
     assert ("complete", False) == (found.state, found.counted)

@@ -23,7 +23,7 @@ class Completeness:
     missing: tuple[str, ...] = ()
 
 
-def judge(records: Sequence[Examined], settings: ScoreSettings, *, believe_count: bool) -> Completeness:
+def judge(records: Sequence[Examined], settings: ScoreSettings) -> Completeness:
     """Judge the objects of one series.
 
     Parameters
@@ -31,9 +31,7 @@ def judge(records: Sequence[Examined], settings: ScoreSettings, *, believe_count
     records
         In any order; localizers and maps are no images of it.
     settings
-        The tolerances of the scorer, so that both see the same gaps.
-    believe_count
-        Whether the number of images that the headers tell is believed.
+        The tolerances of the scorer, so that both see the same gaps; and whether the headers' count is believed.
 
     Notes
     -----
@@ -43,7 +41,7 @@ def judge(records: Sequence[Examined], settings: ScoreSettings, *, believe_count
     images = [record for record in records if record.kind in {"slice", "frames"}]
     if not images:
         return Completeness("no-slices", counted=False, images=0)
-    missing, counted = _by_number(images) if believe_count else ([], False)
+    missing, counted = _by_number(images) if settings.believe_count else ([], False)
     parts = {record.parts for record in images if record.parts is not None}
     if parts and len(images) < max(parts):
         missing.append(f"{max(parts) - len(images)} of {max(parts)} parts of the multi-frame image have not come")

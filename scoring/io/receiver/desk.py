@@ -108,11 +108,7 @@ class Desk:
         """Say where a series stands, and have it scored when it is due."""
         with self._intake.lock:
             series = self._intake.series[key]
-            complete = judge(
-                [one.what for one in series.objects.values()],
-                self._settings.score,
-                believe_count=self._settings.draft.believe_count,
-            )
+            complete = judge([one.what for one in series.objects.values()], self._settings.score)
             of, epoch = self._digest(key, series), self._intake.epoch
             state = self._state(series, complete)
         if state != "due":

@@ -91,7 +91,6 @@ class DraftSettings(Section, frozen=True):
 
     quiet_s: Annotated[float, Meta(ge=0)] = 10.0  # without a new slice, when no header tells the number of images
     quiet_counted_s: Annotated[float, Meta(ge=0)] = 0.0  # when the number that the headers tell is there
-    believe_count: bool = True  # False where the scanner's ImagesInAcquisition is known to be of no use
     ready: bool = True  # a scoring process waits with its imports done: 1 s sooner, for 90 MB
     memory_mib: Annotated[int, Meta(ge=1024)] = 4096
     cpu_s: Annotated[int, Meta(ge=1)] = 300

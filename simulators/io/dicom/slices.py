@@ -124,6 +124,7 @@ def _describe_acquisition(dataset: Dataset, volume: StudyVolume, index: int) -> 
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.InstanceNumber = index + 1
     dataset.AcquisitionNumber = int(volume.step_of_slice[index]) + 1
+    dataset.ImagesInAcquisition = int(np.count_nonzero(volume.step_of_slice == volume.step_of_slice[index]))
     dataset.KVP = plan.kvp
     dataset.XRayTubeCurrent = round(plan.tube_current_ma)
     dataset.ExposureTime = round(plan.half_scan_ms)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scoring.candidates import Proposal, proposed_labels
+from scoring.candidates import CandidateFinder, Proposal, proposed_labels
 from scoring.islands import Island, find_islands
 from scoring.lesions import Labels, Lesion, Vessel, find_lesions
 from scoring.round_vessels import NotFound, Roi, Tube
@@ -67,8 +67,19 @@ class _Verdict:
     why: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposed:
+    """A map to begin with, and what was thought of each lesion, if anything was."""
+
+    labels: Labels
+    proposals: tuple[Proposal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleFinder:
-    """Proposes by rules on anatomy; see the head of this file."""
+    """Proposes by rules on anatomy; see the head of this file. `thorax` where it was found before."""
+
+    thorax: Thorax | NotFound | None = None
 
     @property
     def name(self) -> str:
@@ -78,7 +89,7 @@ class RuleFinder:
     def propose(self, volume: Volume, lesions: Sequence[Lesion], settings: ScoreSettings) -> tuple[Proposal, ...]:
         """Give one proposal for each lesion; without landmarks none is judged, and each has confidence 0."""
         del settings  # the rules look at tissue, not at weights
-        thorax = find_thorax(volume)
+        thorax = find_thorax(volume) if self.thorax is None else self.thorax
         if isinstance(thorax, NotFound):
             why = f"Not judged: {' '.join(thorax.reasons)}"
             return tuple(Proposal(lesion, None, 0.0, why) for lesion in lesions)
@@ -94,22 +105,43 @@ def propose_in(thorax: Thorax, volume: Volume, lesions: Sequence[Lesion]) -> tup
     return tuple(proposals)
 
 
-def draft_labels(volume: Volume, settings: ScoreSettings, thorax: Thorax | NotFound | None = None) -> Labels | NotFound:
-    """Make a vessel map of what the rules propose; `thorax` where it was found before.
+def propose(
+    volume: Volume,
+    settings: ScoreSettings,
+    thorax: Thorax | NotFound | None = None,
+    finder: CandidateFinder | None = None,
+) -> Proposed | NotFound:
+    """Make a vessel map of what is proposed, and keep what was thought of each lesion.
+
+    Parameters
+    ----------
+    volume
+        hu [slice, row, column] in HU.
+    settings
+        Of the lesions.
+    thorax
+        The landmarks, where they were found before.
+    finder
+        A site's own; the rules when None.
 
     Returns
     -------
-    Labels or NotFound
-        Not found: there are no landmarks to judge by, so that even an empty map would claim too much.
+    Proposed or NotFound
+        Not found: the rules have no landmarks to judge by, or a finder judges no lesion, so that even an empty map
+        would claim too much.
     """
-    thorax = find_thorax(volume) if thorax is None else thorax
-    if isinstance(thorax, NotFound):
-        return thorax
+    if finder is None:
+        thorax = find_thorax(volume) if thorax is None else thorax
+        if isinstance(thorax, NotFound):
+            return thorax
+        finder = RuleFinder(thorax)
     lesions = find_lesions(volume, find_islands(volume, settings), None, settings)
-    proposals = propose_in(thorax, volume, lesions)
-    name = RuleFinder().name
-    drawn = proposed_labels(proposals, volume, name)
-    return replace(drawn, notes=(f"PROPOSED by {name}, not reviewed by a person.", *_doubts(proposals)))
+    proposals = tuple(finder.propose(volume, lesions, settings))
+    if proposals and all(one.confidence == 0.0 for one in proposals):
+        return NotFound(tuple(dict.fromkeys(one.why for one in proposals)))
+    drawn = proposed_labels(proposals, volume, finder.name)
+    notes = (f"PROPOSED by {finder.name}, not reviewed by a person.", *_doubts(proposals))
+    return Proposed(replace(drawn, notes=notes), proposals)
 
 
 def _doubts(proposals: Sequence[Proposal]) -> list[str]:

@@ -30,6 +30,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
         return "real time" if REAL_TIME.search(file.read_text(encoding="utf-8")) else file.name
 
 
+@pytest.hookimpl(optionalhook=True)  # a run without xdist is a run, too
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Take our scheduler: what runs in real time would not stand the same beside itself."""
     return ByFile(config, log)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from scoring.coronary_finder import draft_labels
+from scoring.coronary_finder import Proposed, propose
 from scoring.gating_quality import gating_of
 from scoring.io.dicom_in import read_series
 from scoring.io.errors import SeriesError
@@ -97,12 +97,12 @@ def score_series(
 
 def _proposed(volume: Volume, thorax: Thorax | NotFound, facts: Facts) -> ScoredSeries:
     """Score a volume by what rules propose; where they cannot judge there is no total, and the report says why."""
-    labels = draft_labels(volume, facts.settings, thorax)
-    if isinstance(labels, Labels):
-        scored = _scored(volume, labels, facts)
+    found = propose(volume, facts.settings, thorax)
+    if isinstance(found, Proposed):
+        scored = _scored(volume, found.labels, facts)
         return replace(scored, report=msgspec.structs.replace(scored.report, review=Review(state="draft")))
     scored = _scored(volume, None, facts)
-    why = tuple(f"Nothing was proposed: {reason}" for reason in labels.reasons)
+    why = tuple(f"Nothing was proposed: {reason}" for reason in found.reasons)
     reasons = (*why, *scored.report.reasons)
     return replace(
         scored,

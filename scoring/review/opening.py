@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from scoring.coronary_finder import Proposed, propose
 from scoring.io.dicom_in import read_series
 from scoring.io.errors import SeriesError
 from scoring.io.labels_in import read_labels
@@ -16,7 +18,6 @@ from scoring.labelling import Pixel
 from scoring.lesions import Labels
 from scoring.quality import NOT_MEASURED
 from scoring.report import pseudonym
-from scoring.review.first import First, first_labels
 from scoring.score import score_volume
 from scoring.settings import ScoreSettings
 from scoring.standing import standing
@@ -47,7 +48,7 @@ class Opened:
     before: ScoredSeries  # as it stands on disk; its report holds all facts but the map
     slices: Path
     out: Path  # the folder of the result
-    first: First | None  # None: there is no volume to label
+    first: Proposed | None  # None: there is no volume to label
     as_written: bool  # the map to begin with is that of the revision
     decided: bool | frozenset[Pixel]  # what of it an earlier reader decided on; True: all
     base: int  # number of the revision that it begins from; 0: none
@@ -143,8 +144,8 @@ def _fresh(placed: Told, out: Path) -> Opened:
     """Open a series that has no result yet."""
     asked = Asked(person=None if placed.person is None else read_person(placed.person))
     before = score_series(placed.folder, placed.labels, placed.scan, ScoreSettings(), asked)
-    first = _first(before, before.labels)
-    return Opened(before, placed.folder, out, first, False, False, 0, "", ())
+    first, notices = _first(before, before.labels)
+    return Opened(before, placed.folder, out, first, False, False, 0, "", notices)
 
 
 def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
@@ -155,7 +156,7 @@ def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
     if isinstance(read, Refusal):
         refused = msgspec.structs.replace(report, reasons=read.reasons)
         before = ScoredSeries(refused, read, None, None)
-        return Opened(before, placed.folder, out, _first(before, None), False, False, number, digest_of(latest), ())
+        return Opened(before, placed.folder, out, None, False, False, number, digest_of(latest), ())
     if report.provenance is not None and report.provenance.series != pseudonym(read.series_uid):
         raise SeriesError(f"{out} is the result of another series; give its own slices, or another --out.")
     notices = []
@@ -176,7 +177,8 @@ def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
         means = standing(total, read_person(placed.person), read_published(), report.percentiles)
         report = msgspec.structs.replace(report, standing=means)
     before = ScoredSeries(report, outcome, read, labels)
-    first = _first(before, labels)
+    first, why = _first(before, labels)
+    notices += why
     decided = as_written and (not report.draft or _decided(latest))
     return Opened(before, placed.folder, out, first, as_written, decided, number, digest_of(latest), tuple(notices))
 
@@ -197,8 +199,15 @@ def _decided(revision: Path) -> frozenset[Pixel]:
         raise SeriesError(f"{revision.name}/{DECISIONS} cannot be read; give the map by --labels.") from error
 
 
-def _first(before: ScoredSeries, labels: Labels | None) -> First | None:
-    """Begin with the given map, else with what is proposed; with nothing where there is no volume."""
+def _first(before: ScoredSeries, labels: Labels | None) -> tuple[Proposed | None, tuple[str, ...]]:
+    """Begin with the given map, else with what is proposed; with an empty one and the reason where nothing can be."""
     if before.volume is None:
-        return None
-    return first_labels(before.volume, before.report.settings) if labels is None else First(labels)
+        return None, ()
+    if labels is not None:
+        return Proposed(labels), ()
+    found = propose(before.volume, before.report.settings)
+    if isinstance(found, Proposed):
+        return found, ()
+    vessels = np.zeros(before.volume.hu.shape, dtype=np.uint8)
+    vessels.setflags(write=False)
+    return Proposed(Labels(vessels, "nothing proposed")), tuple(f"Nothing is proposed: {why}" for why in found.reasons)

@@ -6,15 +6,18 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 
 import diastole
 from scoring.candidates import CandidateFinder, Proposal
-from scoring.coronary_finder import SURE, RuleFinder, draft_labels
+from scoring.coronary_finder import SURE, Proposed, RuleFinder, propose
+from scoring.io.receiver.records import DraftJob
+from scoring.io.receiver.scorer import draft
 from scoring.islands import find_islands
-from scoring.lesions import Labels, find_lesions
+from scoring.lesions import find_lesions
 from scoring.round_vessels import NotFound
 from scoring.score import Score, score_volume
 from scoring.settings import ScoreSettings
@@ -205,7 +208,7 @@ def test_without_landmarks_nothing_is_judged_and_no_map_is_made() -> None:
     proposals = proposed(NOTHING)
     assert [(None, 0.0)] == [(one.vessel, one.confidence) for one in proposals]
     assert "Not judged" in proposals[0].why
-    outcome = draft_labels(NOTHING, SETTINGS)
+    outcome = propose(NOTHING, SETTINGS)
     assert isinstance(outcome, NotFound)
     assert "lungs" in outcome.reasons[0]
 
@@ -214,12 +217,13 @@ def test_a_draft_scores_what_was_proposed_and_says_so() -> None:
     """The map carries the plaques and not the valve; its origin and notes say that no person has looked."""
     plaque = Dense("RCA", USUAL.course("RCA", 0.4), SMALL, 700.0)
     volume = volume_with(plaque, EXCLUDED["aortic valve"][0])
-    labels = draft_labels(volume, SETTINGS)
-    assert isinstance(labels, Labels)
-    assert "PROPOSED by rules 1, not reviewed by a person." in labels.notes
-    outcome = score_volume(volume, labels, SETTINGS)
     alone = volume_with(plaque)
-    expected = score_volume(alone, draft_labels(alone, SETTINGS), SETTINGS)  # type: ignore[arg-type]  # a map, by above
+    both, one = propose(volume, SETTINGS), propose(alone, SETTINGS)
+    assert isinstance(both, Proposed)
+    assert isinstance(one, Proposed)
+    assert "PROPOSED by rules 1, not reviewed by a person." in both.labels.notes
+    outcome = score_volume(volume, both.labels, SETTINGS)
+    expected = score_volume(alone, one.labels, SETTINGS)
     assert isinstance(outcome, Score)
     assert isinstance(expected, Score)
     assert outcome.agatston["RCA"] == expected.agatston["RCA"] == outcome.agatston["total"]
@@ -262,6 +266,27 @@ def test_the_command_gives_no_total_where_nothing_can_be_judged(
     told = capfd.readouterr()
     assert "No total." in told.out
     assert "Nothing was proposed: No lungs are seen" in told.err
+
+
+def test_a_received_series_is_drafted_as_the_command_drafts_it(
+    tmp_path: Path, ct_slice: Callable[..., FileDataset]
+) -> None:
+    """The same rules, landmarks and refusals: the child of the receiver gives the score of `--propose`."""
+    _write(tmp_path / "slices", volume_with(Dense("LAD", USUAL.course("LAD", 0.4), SMALL, 700.0)), ct_slice)
+    job = DraftJob(
+        slices=str(tmp_path / "slices"),
+        results=str(tmp_path / "results"),
+        vessel_map=None,
+        settings=msgspec.json.encode(SETTINGS),
+    )
+    (tmp_path / "results").mkdir()
+    assert "scored" == draft(job).state
+    received = json.loads((tmp_path / "results" / "revision-0001" / "score.json").read_bytes())
+    assert diastole.main(["score", str(tmp_path / "slices"), "--propose", "--out", str(tmp_path / "out")]) == 0
+    commanded = json.loads((tmp_path / "out" / "score.json").read_bytes())
+    assert commanded["score"] == received["score"]
+    assert commanded["quality"] == received["quality"]
+    assert received["quality"]["measured"]["aorta"] is not None
 
 
 def test_the_command_takes_a_map_or_proposes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -223,13 +223,13 @@ def test_among_19_hostile_peers_the_good_one_is_served(node: Node, slices: Calla
     with besieged(node.port, encoded(slices(1)[0])):
         sent = slices(12, ImagesInAcquisition=12)
         assert [0] * 12 == send(node.port, sent, source="127.0.0.200")
-        assert 12 == node.wait_state(sent, "scored", "no-total")["images"]
+        assert 12 == node.wait_state(sent, "no-total")["images"]
 
 
 def test_after_all_that_it_still_listens(node: Node, slices: Callable[..., Any]) -> None:
     """The last test of the file: the same process, a good series, all connections given back."""
     sent = slices(4)
     assert [0] * 4 == send(node.port, sent)
-    node.wait_state(sent, "scored", "no-total")
+    node.wait_state(sent, "no-total")
     with socket.create_connection(("127.0.0.1", node.port)):
         assert node.process.poll() is None

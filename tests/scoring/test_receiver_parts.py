@@ -1,20 +1,33 @@
 """The receiver's parts one by one: settings, who may connect, what is complete, and an examination of any bytes."""
 
+import io
+import os
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring.io.receiver import scorer
 from scoring.io.receiver.admission import HOUR_S, Admission
 from scoring.io.receiver.completeness import judge
 from scoring.io.receiver.errors import ReceiverError
 from scoring.io.receiver.examine import valid_uid
 from scoring.io.receiver.guard import MIB, Held, rejection, titles
-from scoring.io.receiver.records import Examined, digest
-from scoring.io.receiver.settings import LimitSettings, PeerSettings, ReceiverSettings, parse_receiver, read_receiver
+from scoring.io.receiver.records import Draft, Examined, digest
+from scoring.io.receiver.self_check import self_check
+from scoring.io.receiver.settings import (
+    DraftSettings,
+    LimitSettings,
+    PeerSettings,
+    ReceiverSettings,
+    parse_receiver,
+    read_receiver,
+)
 from scoring.settings import ScoreSettings
 from tests.scoring.receiving import associate_request
 
@@ -226,3 +239,28 @@ def test_a_number_that_is_not_believed_counts_for_nothing() -> None:
     """Where the scanner's number is of no use, gaps and silence decide."""
     found = judge(images([0.0, 3.0], 99), ScoreSettings(believe_count=False))
     assert ("complete", False) == (found.state, found.counted)
+
+
+def test_the_scoring_process_checks_itself_while_it_waits() -> None:
+    """A known series scores what it must, and every result of it can be made; a wrong definition is told."""
+    assert "" == self_check()
+    assert "a series of 12 scores 16.0" == self_check(ScoreSettings(weight_edges_hu=(150.0, 200.0, 250.0)))
+
+
+def test_a_scoring_process_that_fails_its_check_takes_no_series(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, as for every other fault, and says what to do."""
+    stdin, job = os.pipe()
+    answer = io.BytesIO()
+    monkeypatch.setattr(scorer, "confine", lambda *_, **__: None)
+    monkeypatch.setattr(scorer, "allow_cpu", lambda *_: None)
+    monkeypatch.setattr(scorer, "self_check", lambda: os.write(job, b"{}\n") and "it scores 11, not 12")
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=answer))
+    with os.fdopen(stdin, "r") as asked:
+        monkeypatch.setattr("sys.stdin", asked)
+        scorer.main(DraftSettings())
+    os.close(job)
+    told = msgspec.json.decode(answer.getvalue(), type=Draft)
+    assert ("failed", None) == (told.state, told.revision)
+    assert "failed its check (it scores 11, not 12); install Diastole again" in told.reasons[0]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import diastole
 from scoring.candidates import Proposal, proposed_labels
+from scoring.coronary_finder import Proposed
 from scoring.io.errors import SeriesError
 from scoring.io.revisions import revisions
 from scoring.islands import find_islands
@@ -19,7 +20,6 @@ from scoring.labelling import Cut, Give, Keep, first_pixel
 from scoring.lesions import find_lesions
 from scoring.review import opening
 from scoring.review.desk import Desk, DeskError
-from scoring.review.first import First
 from scoring.review.journal import Redone, Undone
 from scoring.review.opening import Told, open_review, write_pointer
 from scoring.settings import ScoreSettings
@@ -111,12 +111,12 @@ def test_a_proposal_is_shown_as_one_and_waits_for_the_reader(
 ) -> None:
     """What a finder thinks is the map to begin with, with its confidence and why; nobody has decided it."""
 
-    def propose(volume: Volume, settings: ScoreSettings) -> First:
+    def propose(volume: Volume, settings: ScoreSettings) -> Proposed:
         bar, spot = find_lesions(volume, find_islands(volume, settings), None, settings)
         thought = (Proposal(bar, "LAD", 0.75, "in the groove"), Proposal(spot, None, 0.9, "bone"))
-        return First(proposed_labels(thought, volume, "test 1"), thought)
+        return Proposed(proposed_labels(thought, volume, "test 1"), thought)
 
-    monkeypatch.setattr(opening, "first_labels", propose)
+    monkeypatch.setattr(opening, "propose", propose)
     state = sit(tmp_path / "slices").state()
     told = [(one.vessel, one.proposed, one.confidence, one.why, one.decided) for one in state.lesions]
     assert [("LAD", "LAD", 0.75, "in the groove", False), (None, "none", 0.9, "bone", False)] == told

@@ -1,5 +1,6 @@
 """The child process that scores one complete series as a draft, writes its revision, and ends."""
 
+import select
 import sys
 from pathlib import Path
 
@@ -8,14 +9,13 @@ import msgspec
 from scoring.io.errors import SeriesError
 from scoring.io.evidence import read_evidence
 from scoring.io.receiver.limits import allow_cpu, confine
-from scoring.io.receiver.proposals import propose_labels
 from scoring.io.receiver.records import Draft, DraftJob
+from scoring.io.receiver.self_check import self_check
 from scoring.io.receiver.settings import DraftSettings
 from scoring.io.results.bundle import make_results
 from scoring.io.revisions import digest_of, next_number, revisions, write_revision
-from scoring.io.scored_series import ScoredSeries, score_again, score_series
+from scoring.io.scored_series import Asked, ScoredSeries, score_series
 from scoring.report import Review
-from scoring.score import Score
 from scoring.settings import ScoreSettings
 
 
@@ -27,13 +27,11 @@ def draft(job: DraftJob) -> Draft:
     slices, results = Path(job.slices), Path(job.results)
     settings = msgspec.json.decode(job.settings, type=ScoreSettings)
     try:
-        scored = score_series(slices, None if job.vessel_map is None else Path(job.vessel_map), None, settings)
+        vessel_map = None if job.vessel_map is None else Path(job.vessel_map)
+        scored = score_series(slices, vessel_map, None, settings, Asked(propose=True))
         evidence = () if scored.volume is None else read_evidence(slices, scored.volume)
         number, before = next_number(results), revisions(results)
         review = Review(state="draft", revision=number, supersedes=digest_of(before[-1]) if before else "")
-        if job.vessel_map is None and scored.volume is not None and isinstance(scored.outcome, Score):
-            labels = propose_labels(scored.volume, scored.outcome.candidates, settings)
-            scored = scored if labels is None else score_again(scored, labels, review)
         report = msgspec.structs.replace(scored.report, review=review, notes=(*scored.report.notes, *job.notes))
         told = ScoredSeries(report, scored.outcome, scored.volume, scored.labels)
         write_revision(results, number, make_results(told, evidence))
@@ -43,14 +41,23 @@ def draft(job: DraftJob) -> Draft:
 
 
 def main(settings: DraftSettings) -> None:
-    """Confine this process, wait for one job, answer, end."""
+    """Confine this process, check it while there is time, wait for one job, answer, end."""
     confine(settings.memory_mib, may_write=True)
+    waits = not select.select([sys.stdin], [], [], 0.0)[0]
+    try:
+        wrong = self_check() if waits else ""
+    except Exception as error:  # whatever it is, a patient's series must not meet it
+        wrong = type(error).__name__
     line = sys.stdin.buffer.readline()
     if not line:
         return
     allow_cpu(settings.cpu_s)
     try:
-        answer = draft(msgspec.json.decode(line, type=DraftJob))
+        if wrong:
+            text = f"The scoring process failed its check ({wrong}); install Diastole again."
+            answer = Draft(state="failed", reasons=(text,))
+        else:
+            answer = draft(msgspec.json.decode(line, type=DraftJob))
     except Exception as error:  # a fault of ours or memory that ran out: the receiver says so and lives on
         answer = Draft(state="failed", reasons=(f"The scoring process failed ({type(error).__name__}).",))
     sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")

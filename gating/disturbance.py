@@ -30,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
 Kind = Literal["mains", "wander", "muscle", "electrode motion", "pacer spikes"]
 
 TICKS_PER_S = 36  # levels of the slow part

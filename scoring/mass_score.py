@@ -12,7 +12,6 @@ from scoring.volume import Volume
 
 SizeClass = Literal["small", "medium", "large"]
 CalibrationSource = Literal["phantom", "patient-factor", "device-factor"]
-SMALL_BELOW_MM, LARGE_ABOVE_MM = 320.0, 380.0  # lateral thickness: DICOM PS3.16 CID 7042
 ROD_MG_CM3 = 200.0  # hydroxyapatite of the calibration rod
 PER_ML = 1e-3  # mg/mL/HU, as DICOM gives its factors, to mg/mm3/HU
 
@@ -78,13 +77,6 @@ def calibration_of(
             told=f"factor {factor:g} of the scanner (0018,9352) for a {size} patient",
         )
     return None
-
-
-def size_class(lateral_mm: float) -> SizeClass:
-    """Class of a lateral thickness: below 320 mm small, above 380 mm large (DICOM PS3.16 CID 7042)."""
-    if lateral_mm < SMALL_BELOW_MM:
-        return "small"
-    return "large" if lateral_mm > LARGE_ABOVE_MM else "medium"
 
 
 def hu_sum(islands: Iterable[Island], volume: Volume) -> float:

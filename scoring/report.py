@@ -5,7 +5,6 @@ compares. The pages in `scoring/io/html.py` print the same structure, so page an
 """
 
 import hashlib
-from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -203,12 +202,6 @@ def make_report(
 def to_json(report: ScoreReport) -> bytes:
     """Encode with sorted keys, two-space indent and a final newline: the same report gives the same bytes."""
     return msgspec.json.format(msgspec.json.encode(report, order="sorted"), indent=2) + b"\n"
-
-
-def to_dict(report: ScoreReport) -> Mapping[str, object]:
-    """Turn the report into plain dicts, lists, numbers and texts, for embedding in another report."""
-    plain: dict[str, object] = msgspec.to_builtins(report)
-    return plain
 
 
 def score_schema() -> dict[str, object]:

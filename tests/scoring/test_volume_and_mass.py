@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scoring.islands import find_islands
 from scoring.lesions import VESSELS, Labels
-from scoring.mass_score import PhantomReading, calibration_of, hu_sum, size_class
+from scoring.mass_score import PhantomReading, calibration_of, hu_sum
 from scoring.score import Score, score_volume
 from scoring.settings import ScoreSettings
 from scoring.volume import Volume, axial_volume
@@ -148,14 +148,6 @@ def test_an_impossible_phantom_is_refused(rod: float, water: float) -> None:
     """A rod as dark as water would give any mass."""
     with pytest.raises(ValueError, match=r"brighter than water|finite"):
         PhantomReading(rod_hu=rod, water_hu=water)
-
-
-@pytest.mark.parametrize(
-    ("lateral_mm", "expected"), [(319.9, "small"), (320.0, "medium"), (380.0, "medium"), (380.1, "large")]
-)
-def test_size_classes_have_their_edges(lateral_mm: float, expected: str) -> None:
-    """32 and 38 cm belong to the middle."""
-    assert expected == size_class(lateral_mm)
 
 
 def test_the_sum_of_hu_does_not_depend_on_the_order() -> None:

@@ -22,7 +22,6 @@ from scoring.io.receiver.server import ReceiverServer
 from scoring.io.receiver.settings import ReceiverSettings, tls_context
 from scoring.io.receiver.telling import Teller
 
-MOST_STATUS_BYTES = 16 * MIB
 MEMORY_MIB = 6144  # of addresses, the last line behind all other limits; what is held is bounded by `held_mib`
 GRACE_S = 5.0
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from scoring.agatston import category, shown
-from scoring.islands import find_islands
+from scoring.islands import Connected, connect, counted_in
 from scoring.lesions import VESSELS, Labels, find_lesions
 from scoring.mass_score import Calibration
 from scoring.presets import PRESET_NAMES, with_rules_of
@@ -49,18 +49,27 @@ def by_definition(
     scoring/presets.py.
     """
     rows: dict[ScoreSettings, ByDefinition] = {}
+    connected: dict[tuple[float, int], Connected] = {}  # that is nearly all of the work
     for name in PRESET_NAMES:
         rules = with_rules_of(name, settings)
         if rules not in rows:  # two definitions may have the same rules
-            rows[rules] = _row(name, volume, labels, rules, calibration)
+            shared = rules.threshold_hu, rules.connectivity
+            if shared not in connected:
+                connected[shared] = connect(volume, rules, labels.cut)
+            rows[rules] = _row(name, volume, labels, rules, calibration, connected[shared])
     return tuple(replace(rows[with_rules_of(name, settings)], definition=name) for name in PRESET_NAMES)
 
 
 def _row(
-    name: str, volume: Volume, labels: Labels, rules: ScoreSettings, calibration: Calibration | None
+    name: str,
+    volume: Volume,
+    labels: Labels,
+    rules: ScoreSettings,
+    calibration: Calibration | None,
+    connected: Connected,
 ) -> ByDefinition:
     """Score by one definition."""
-    islands = find_islands(volume, rules, labels.cut, touching=None if rules.all_islands else labels.vessels > 0)
+    islands = counted_in(connected, volume, rules, touching=None if rules.all_islands else labels.vessels > 0)
     lesions = find_lesions(volume, islands, labels, rules)
     names: Sequence[str] = [*VESSELS, *([UNASSIGNED] if rules.all_islands else [])]
     vessels = sums_of(lesions, names, volume, labels, rules, calibration)

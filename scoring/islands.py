@@ -34,6 +34,27 @@ def weight_of(peak_hu: float, settings: ScoreSettings) -> int:
     return 1 + sum(peak_hu >= edge for edge in settings.weight_edges_hu)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Connected:
+    """All pixels above a threshold, by what is connected: definitions that share it differ in what they keep."""
+
+    flat: Indices  # [pixel] of the volume, ascending
+    runs: Runs
+    owner: Indices  # [run] number of the island it belongs to
+
+
+def connect(volume: Volume, settings: ScoreSettings, cut: NDArray[np.bool_] | None = None) -> Connected:
+    """Connect the pixels above the threshold in each slice; of the settings, threshold and connectivity play a part."""
+    above = volume.hu >= settings.threshold_hu
+    if cut is not None:
+        above &= ~cut
+    flat = np.flatnonzero(above)
+    runs = runs_of(flat, volume.hu.shape)
+    if not len(runs):
+        return Connected(flat, runs, np.zeros(0, dtype=np.intp))
+    return Connected(flat, runs, components(len(runs), *touching_pairs(runs, NEIGHBOURS[settings.connectivity])))
+
+
 def find_islands(
     volume: Volume,
     settings: ScoreSettings,
@@ -68,23 +89,25 @@ def find_islands(
     Our decisions where the paper is silent: threshold and edges are `>=`; 4-connected in one slice; the area rule is
     `pixels x area >= 1.0 mm2` in floating point with 1e-9 slack; the peak is the largest single pixel in that slice.
     """
-    above = volume.hu >= settings.threshold_hu
-    if cut is not None:
-        above &= ~cut
-    flat = np.flatnonzero(above)
-    runs = runs_of(flat, volume.hu.shape)
+    return counted_in(connect(volume, settings, cut), volume, settings, touching)
+
+
+def counted_in(
+    connected: Connected, volume: Volume, settings: ScoreSettings, touching: NDArray[np.bool_] | None = None
+) -> tuple[Island, ...]:
+    """Keep those islands of a volume that count by a definition; see `find_islands`."""
+    runs, owner = connected.runs, connected.owner
     if not len(runs):
         return ()
-    island = components(len(runs), *touching_pairs(runs, NEIGHBOURS[settings.connectivity]))
-    sizes = np.bincount(island, weights=runs.pixels)
+    sizes = np.bincount(owner, weights=runs.pixels)
     counts = sizes * volume.pixel_area_mm2 >= settings.min_area_mm2 - settings.area_slack_mm2
     counts &= sizes >= settings.min_pixels
     if touching is not None:
         begins = np.cumsum(runs.pixels) - runs.pixels
         touched = np.zeros(len(sizes), dtype=np.bool_)
-        touched[island[np.logical_or.reduceat(touching.ravel()[flat], begins)]] = True
+        touched[owner[np.logical_or.reduceat(touching.ravel()[connected.flat], begins)]] = True
         counts &= touched
-    return _islands(volume, runs, island, counts, settings)
+    return _islands(volume, runs, owner, counts, settings)
 
 
 def _islands(

@@ -116,7 +116,8 @@ def _claimed(
 ) -> dict[str, tuple[Island, ...]]:
     """Find the islands of volume and mass at their own threshold, and the vessel that claims each."""
     own = replace(settings, threshold_hu=settings.volume_threshold_hu)
-    found = find_islands(volume, own, None if labels is None else labels.cut)
+    claimed = None if labels is None or UNASSIGNED in names else labels.vessels > 0
+    found = find_islands(volume, own, None if labels is None else labels.cut, touching=claimed)
     vessels = [None if labels is None else vessel_of(island, labels) for island in found]
     return {
         name: tuple(island for island, vessel in zip(found, vessels, strict=True) if (vessel or UNASSIGNED) == name)

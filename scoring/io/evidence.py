@@ -17,6 +17,8 @@ from scoring.volume import Volume
 # whose the images are; a result of slices that differ here belongs to nobody
 IDENTITY = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "AccessionNumber")
 
+SAME_PLACE_MM = 1e-3  # the same file was read for the volume; beyond it lies another slice
+
 
 def read_evidence(source: Path, volume: Volume) -> tuple[Dataset, ...]:
     """Read the headers of a volume's slices, without pixels, in the volume's order.
@@ -29,12 +31,13 @@ def read_evidence(source: Path, volume: Volume) -> tuple[Dataset, ...]:
     headers = []
     for file in files_of(source):
         headers += [] if file.no_dicom else _headers(file.read(), volume.series_uid)
+    places = np.array([one.ImagePositionPatient for one in headers], dtype=float).reshape(-1, 3)
     ordered = []
     for corner in volume.corners_mm:
-        at = [one for one in headers if np.allclose(np.array(one.ImagePositionPatient, dtype=float), corner, atol=1e-6)]
-        if not at:
+        at = np.flatnonzero(np.all(np.abs(places - corner) <= SAME_PLACE_MM, axis=1))
+        if not len(at):
             raise SeriesError(f"The slice at {corner[2]:g} mm has no file any more; give the folder that was scored.")
-        ordered.append(at[0])
+        ordered.append(headers[at[0]])
     check_one_patient(ordered)
     return tuple(ordered)
 

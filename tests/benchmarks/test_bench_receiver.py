@@ -11,6 +11,8 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,9 @@ from scoring.io.receiver.examine import valid_uid
 from scoring.io.receiver.intake import Intake, Sender, Taken
 from scoring.io.receiver.jail import Jail
 from scoring.io.receiver.settings import ExamineSettings, ReceiverSettings
+from scoring.volume import Volume
 from tests.benchmarks.limits import at_most, hold, table
+from tests.references.thoraces import Build, Dense, Field, paint
 from tests.scoring.attacks import HUGE, besieged, deflated_bomb, nested_sequences, peak_kib, pour
 from tests.scoring.receiver_seeds import TYPED, campaign, damaged, seeds
 from tests.scoring.receiving import CT, DEFLATED, EXPLICIT, PEER, Line, Node, encoded, send, tool
@@ -62,15 +66,26 @@ def image(hu: Any, z_mm: float, number: int, **attributes: Any) -> pydicom.Datas
     return made
 
 
-def study(seed: int, slices: int = SLICES, side: int = SIDE) -> list[pydicom.Dataset]:
-    """Make a series of noise with a few calcifications, counted by its headers."""
+@cache
+def chest(slices: int) -> Volume:
+    """Paint a chest with calcium in two arteries: a draft of it has a map, so that every form of result is made."""
+    usual = Build(noise_hu=12.0)
+    dense = (
+        Dense("LAD", usual.course("LAD", 0.4), (2.2, 2.2, 4.2), 700.0),
+        Dense("RCA", usual.course("RCA", 0.4), (2.2, 2.2, 3.2), 500.0),
+    )
+    return paint(replace(usual, dense=dense), Field(matrix=SIDE, slices=slices), 1).volume
+
+
+def study(seed: int, slices: int = SLICES) -> list[pydicom.Dataset]:
+    """Make the series of another patient, counted by its headers."""
     own = {name: generate_uid() for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")}
-    noise = np.random.default_rng(seed)
+    noise, volume = np.random.default_rng(seed), chest(slices)
     made = []
-    for index in range(slices):
-        hu = noise.normal(40.0, 20.0, (side, side))
-        hu[200 % side : 200 % side + 8, 220 % side : 220 % side + 8] = 350.0 if 20 <= index < 26 else 40.0
-        made.append(image(hu, 3.0 * index, index + 1, ImagesInAcquisition=slices, **own))
+    for index, corner in enumerate(volume.corners_mm):
+        hu = volume.hu[index] + noise.normal(0.0, 3.0, (SIDE, SIDE))
+        where = {"ImagePositionPatient": corner.tolist(), "PixelSpacing": [volume.row_mm, volume.column_mm]}
+        made.append(image(hu, corner[2], index + 1, ImagesInAcquisition=slices, **where, **own))
     return made
 
 
@@ -82,11 +97,21 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     assert 0 == node.stop()
 
 
+def revision(node: Node, sent: list[pydicom.Dataset]) -> Path:
+    """Folder of the draft of a series."""
+    name = hashlib.sha256(str(sent[0].SeriesInstanceUID).encode()).hexdigest()
+    return node.store / "results" / name / "revision-0001"
+
+
 def written(node: Node, sent: list[pydicom.Dataset]) -> float:
     """Wait for the report of a series and return the instant."""
-    name = hashlib.sha256(str(sent[0].SeriesInstanceUID).encode()).hexdigest()
-    node.wait((node.store / "results" / name / "revision-0001" / "report.html").is_file, "written")
+    node.wait((revision(node, sent) / "report.html").is_file, "written")
     return time.monotonic()
+
+
+def made(node: Node, sent: list[pydicom.Dataset]) -> set[str]:
+    """Names of the files of a draft."""
+    return {path.name for path in revision(node, sent).iterdir()}
 
 
 def test_slices_to_report(node: Node, tmp_path: Path) -> None:
@@ -113,6 +138,7 @@ def test_slices_to_report(node: Node, tmp_path: Path) -> None:
             client(sent, folder)
             stored.append(time.monotonic() - began)
             whole.append(written(node, sent) - began)
+            assert {"vessels.seg.dcm", "measurements.sr.dcm", "report.pdf"} <= made(node, sent)
             time.sleep(BETWEEN_S)
         medians[name] = statistics.median(whole)
         cells = [statistics.median(stored), max(stored), medians[name], max(whole)]

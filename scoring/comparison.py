@@ -22,14 +22,19 @@ class ByDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rule: str  # what is its own, in words
     agatston: float
     shown: str
-    category: str
+    category: str | None  # None: the heart is cut
     by_vessel: dict[str, float]  # Agatston score
     volume_mm3: float  # in the volume mode of the report
     mass_mg: float | None
 
 
 def by_definition(
-    volume: Volume, labels: Labels, settings: ScoreSettings, calibration: Calibration | None = None
+    volume: Volume,
+    labels: Labels,
+    settings: ScoreSettings,
+    calibration: Calibration | None = None,
+    *,
+    classed: bool = True,
 ) -> tuple[ByDefinition, ...]:
     """Score by each preset, all else as in the user's settings.
 
@@ -43,6 +48,8 @@ def by_definition(
         What the presets leave alone: neighbours, volume mode, reference increment.
     calibration
         Of the mass.
+    classed
+        Whether there are classes; of a heart that is cut there are none.
 
     References
     ----------
@@ -57,7 +64,8 @@ def by_definition(
             if shared not in connected:
                 connected[shared] = connect(volume, rules, labels.cut)
             rows[rules] = _row(name, volume, labels, rules, calibration, connected[shared])
-    return tuple(replace(rows[with_rules_of(name, settings)], definition=name) for name in PRESET_NAMES)
+    told = [replace(rows[with_rules_of(name, settings)], definition=name) for name in PRESET_NAMES]
+    return tuple(told if classed else (replace(row, category=None) for row in told))
 
 
 def _row(

@@ -118,6 +118,16 @@ def remarks(measured: Measured, agatston: float | None, settings: ScoreSettings)
         few = settings.few_units
         if agatston is not None and 0 < agatston <= few and noise > settings.uncertain_noise_sd_hu:
             notes.append(f"A score of {few:g} or less at this noise may be noise alone: uncertain.")
-    if measured.coverage == "incomplete":
-        notes.append("Incomplete coverage: the heart is cut, so the score is a lower bound and there is no class.")
+    if cut(measured, settings):
+        notes.append(
+            "Incomplete coverage: the heart is cut, so the score is a lower bound and there is no class. Who sees it "
+            "whole can say so when confirming (diastole review)."
+        )
+    elif measured.coverage == "incomplete":
+        notes.append("A person has seen the whole heart on the slices, and answers for it: so there is a class.")
     return notes
+
+
+def cut(measured: Measured, settings: ScoreSettings) -> bool:
+    """Whether a part of the heart counts as missing: then the score is a lower bound, of which no class is known."""
+    return measured.coverage == "incomplete" and settings.coverage_check == "images"

@@ -186,7 +186,7 @@ def make_report(
         category=None if scored is None else scored.category,
         cac_drs=None if scored is None else scored.cac_drs,
         margin=_margin(scored),
-        uncertainty=None if total is None else uncertainty_of(total.agatston),
+        uncertainty=_uncertainty(scored),
         very_high_from=_very_high(total, rules),
         quality=quality,
         by_definition=() if scored is None else _by_definition(scored, volume, labels),
@@ -229,6 +229,13 @@ def _margin(score: Score | None) -> Margin | None:
     return margin_of(score.total.agatston)
 
 
+def _uncertainty(score: Score | None) -> Uncertainty | None:
+    """Say how far a second scan would differ, where there is a class."""
+    if score is None or score.total is None or score.category is None:
+        return None
+    return uncertainty_of(score.total.agatston)
+
+
 def _very_high(total: SumEntry | None, settings: ScoreSettings) -> float | None:
     """Give the highest limit that a total reaches, by the integer that is shown."""
     if total is None:
@@ -240,7 +247,7 @@ def _by_definition(score: Score, volume: Volume | None, labels: Labels | None) -
     """Score by the other definitions, where there is a total at all."""
     if volume is None or labels is None or score.total is None:
         return ()
-    return by_definition(volume, labels, score.settings, score.calibration)
+    return by_definition(volume, labels, score.settings, score.calibration, classed=score.category is not None)
 
 
 def _listed(score: Score | None, volume: Volume | None) -> tuple[tuple[LesionEntry, ...], tuple[LesionEntry, ...]]:

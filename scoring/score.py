@@ -153,7 +153,7 @@ def score_volume(
 def _with_total(held: Score, vessels: Mapping[str, Sum], notes: tuple[str, ...], measured: Measured) -> Score:
     """Add the numbers; a heart that is cut gets no class, for what is missing may hold the rest."""
     total, extent = total_of(vessels), extent_of(vessels)
-    cut = measured.coverage == "incomplete"
+    cut = quality.cut(measured, held.settings)
     return replace(
         held,
         total=total,

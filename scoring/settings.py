@@ -38,6 +38,7 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     # what is refused
     kv_mode: KvMode = "120-only"  # other values are the user's declaration, printed beside the number
     contrast_check: Literal["tag-and-blood", "tag-only"] = "tag-and-blood"  # the tag alone is not enough
+    coverage_check: Literal["images", "person"] = "images"  # "person": somebody has seen that the whole heart is there
     max_blood_pool_hu: float = 100.0  # mean of aorta or blood pool; above it there is contrast agent
     max_tilt_deg: float = 1.0  # between the slice normal and the patient's axis
     gap_tolerance_mm: float = 0.05  # a gap that differs more from the median gap is a missing slice

@@ -58,7 +58,9 @@ class Standing(Entry, frozen=True):
     prompts: tuple[str, ...]  # for the referrer; never a block
 
 
-def standing(agatston: float | None, person: Person, published: Published, source: PercentileSource) -> Standing:
+def standing(
+    agatston: float | None, person: Person, published: Published, source: PercentileSource, *, cut: bool = False
+) -> Standing:
     """Put a score beside the published figures.
 
     Parameters
@@ -71,11 +73,15 @@ def standing(agatston: float | None, person: Person, published: Published, sourc
         The tables.
     source
         Which percentiles; "hoff" only if somebody chose it.
+    cut
+        True when a part of the heart is missing: then the total is a lower bound, and stands for nothing.
     """
     reasons: list[str] = []
     band, risk, age = None, None, None
     if agatston is None:
         reasons.append("There is no total score, so no percentile and no risk.")
+    elif cut:
+        reasons.append("The heart is cut, so the score is a lower bound: no percentile, no arterial age and no risk.")
     else:
         first, slope = published.mesa_risk.arterial_age_years
         age = first + slope * math.log1p(agatston)

@@ -121,7 +121,7 @@ def _cards(report: ScoreReport) -> str:
     grade = (report.cac_drs or "").removeprefix("CAC-DRS ")
     cards = (
         ("card first", report.score.shown or "", "Agatston score"),
-        ("card", report.category or "", "Class"),
+        ("card", report.category or ("" if total is None else "none"), "Class"),
         ("card", grade, "CAC-DRS"),
         ("card", volume, f"Volume ({report.score.volume_mode})"),
     )
@@ -159,7 +159,7 @@ def _definitions(report: ScoreReport) -> str:
         mass = f"<td>{row.mass_mg:.2f}</td>" if row.mass_mg is not None else ""
         name = escape(row.definition) + (" (this report)" if row.definition == report.score.definition else "")
         rows.append(
-            f"<tr><td>{name}</td><td>{row.agatston:.1f}</td><td>{escape(row.category)}</td>"
+            f"<tr><td>{name}</td><td>{row.agatston:.1f}</td><td>{escape(row.category or 'none')}</td>"
             f"<td>{row.volume_mm3:.1f}</td>{mass}<td>{escape(row.rule)}</td></tr>"
         )
     mass = "<th>Mass mg</th>" if massed else ""

@@ -155,7 +155,13 @@ def _told(scored: ScoredSeries, asked: Asked) -> ScoredSeries:
     """Add what the score means for the person, when one was told of."""
     if asked.person is None:
         return scored
-    total = None if scored.report.score.total is None else scored.report.score.total.agatston
-    means = standing(total, asked.person, read_published(), asked.percentiles)
-    report = msgspec.structs.replace(scored.report, standing=means, percentiles=asked.percentiles)
-    return replace(scored, report=report)
+    report = msgspec.structs.replace(scored.report, percentiles=asked.percentiles)
+    return replace(scored, report=told_of(report, asked.person))
+
+
+def told_of(report: ScoreReport, person: Person) -> ScoreReport:
+    """Say what a score means for a person, by the percentiles of its report; of a cut heart it means nothing."""
+    total = report.score.total
+    cut = total is not None and report.category is None
+    means = standing(None if total is None else total.agatston, person, read_published(), report.percentiles, cut=cut)
+    return msgspec.structs.replace(report, standing=means)

@@ -28,7 +28,7 @@ def headline(report: ScoreReport) -> str:
         return "Not scored." if report.status == "refused" else "No total."
     parts = (
         f"Agatston {report.score.shown}",
-        f"class {report.category}" if report.category else "",
+        f"class {report.category}" if report.category else "a lower bound without a class: the heart is cut",
         report.cac_drs or "",
     )
     return ", ".join(part for part in parts if part) + "."

@@ -82,6 +82,7 @@ class SaveAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: Kind
     reviewer: str = ""
     rest_stays: bool = False
+    whole_heart: bool | None = None  # None: as it was
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -209,7 +210,9 @@ class Api:
         return await self._asked(
             request,
             SaveAsked,
-            lambda asked: self._desk.save(asked.seen, asked.state, asked.reviewer, asked.rest_stays),
+            lambda asked: self._desk.save(
+                asked.seen, asked.state, asked.reviewer, asked.rest_stays, whole_heart=asked.whole_heart
+            ),
         )
 
     async def _asked(self, request: Request, kind: type[T], do: Callable[[T], PageState]) -> Response:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
+
 from scoring.io.evidence import read_evidence
 from scoring.io.results.bundle import make_results
 from scoring.io.revisions import digest_of, next_number, write_revision
@@ -22,7 +24,7 @@ from scoring.labelling import (
     undo,
 )
 from scoring.quality import NOT_MEASURED
-from scoring.report import Review
+from scoring.report import Review, ScoreReport
 from scoring.review.journal import Head, Journal, Left, Redone, Step, Undone, edits_of, end, left_behind
 from scoring.review.opening import DECISIONS, Opened, decisions, write_pointer
 from scoring.review.view import (
@@ -32,6 +34,7 @@ from scoring.review.view import (
     PageIsland,
     PageState,
     SeriesFacts,
+    heart_of,
     page_islands,
     page_lesions,
     pixels_of,
@@ -111,6 +114,7 @@ class Desk:
             can_redo=state is not None and bool(state.undone),
             standing=standing_of(self._report, self._base, changed),
             left=None if newest is None else _left_edits(newest),
+            heart=heart_of(self._report),
         )
 
     # --- doing -------------------------------------------------------------------------------------------
@@ -162,7 +166,9 @@ class Desk:
             self._notices = (*self._notices, f"{passed} of {len(edits)} edits no longer fit and were passed over.")
         return self.state()
 
-    def save(self, seen: int, kind: Kind, reviewer: str, rest_stays: bool) -> PageState:
+    def save(
+        self, seen: int, kind: Kind, reviewer: str, rest_stays: bool, *, whole_heart: bool | None = None
+    ) -> PageState:
         """Write the next revision: a draft, or the confirmed result of a named reader.
 
         Parameters
@@ -175,6 +181,8 @@ class Desk:
             Who confirms.
         rest_stays
             True when the reader said that lesions without a decision stay as they are shown.
+        whole_heart
+            True when the reader said that the heart is whole though the images show it cut; None: as it was.
 
         Raises
         ------
@@ -199,7 +207,7 @@ class Desk:
             if not rest_stays:
                 raise DeskError(f"{self.state().undecided} lesion(s) wait for your decision.")
             state = edited(state, Keep(waiting))  # holds with the revision only, so it is not in the journal
-        self._write(state, kind, name)
+        self._write(state, kind, name, whole_heart)
         return self.state()
 
     def close(self) -> None:
@@ -238,7 +246,7 @@ class Desk:
         self._state, self._outcome = state, outcome
         self._number += 1
 
-    def _write(self, state: Labelling, kind: Kind, name: str) -> None:
+    def _write(self, state: Labelling, kind: Kind, name: str, whole_heart: bool | None) -> None:
         """Write a revision, and go on from it."""
         out, number = self._opened.out, self._base + 1
         if next_number(out) != number:
@@ -260,7 +268,8 @@ class Desk:
         if not confirmed and waiting:
             told = f"{waiting} lesion(s) wait for a decision: the score is that of what was labelled so far."
             labels = replace(labels, notes=(*labels.notes, told))
-        scored = score_again(replace(self._opened.before, report=self._report), labels, review)
+        before = replace(self._opened.before, report=_with_heart(self._report, whole_heart))
+        scored = score_again(before, labels, review)
         if scored.volume is None:
             raise DeskError("There is no volume, so there is nothing to write.")
         files = make_results(
@@ -275,7 +284,16 @@ class Desk:
         self._journal.close(number)
         self._state = replace(state, done=(), undone=())
         self._saved = self._state.now
+        self._outcome = self._scored(self._state)
         self._number += 1
+
+
+def _with_heart(report: ScoreReport, whole: bool | None) -> ScoreReport:
+    """Keep what a person says of a heart that the images show cut; of another one there is nothing to say."""
+    if whole is None or heart_of(report) is None:
+        return report
+    settings = msgspec.structs.replace(report.settings, coverage_check="person" if whole else "images")
+    return msgspec.structs.replace(report, settings=settings)
 
 
 def _stepped(state: Labelling, step: Step) -> Labelling:

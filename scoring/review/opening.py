@@ -11,16 +11,15 @@ from scoring.coronary_finder import Proposed, propose
 from scoring.io.dicom_in import read_series
 from scoring.io.errors import SeriesError
 from scoring.io.labels_in import read_labels
-from scoring.io.published import read_person, read_published
+from scoring.io.published import read_person
 from scoring.io.revisions import digest_of, number_of, read_report, revisions
-from scoring.io.scored_series import Asked, ScoredSeries, score_series
+from scoring.io.scored_series import Asked, ScoredSeries, score_series, told_of
 from scoring.labelling import Pixel
 from scoring.lesions import Labels
 from scoring.quality import NOT_MEASURED
 from scoring.report import pseudonym
 from scoring.score import score_volume
 from scoring.settings import ScoreSettings
-from scoring.standing import standing
 from scoring.volume import Refusal
 
 POINTER = "source.json"  # beside the revisions: where the slices of a result are, relative to it
@@ -173,9 +172,7 @@ def _reopened(placed: Told, out: Path, latest: Path) -> Opened:
     measured = NOT_MEASURED if report.quality is None else report.quality.measured
     outcome = score_volume(read, labels, report.settings, report.acquisition, report.score.calibration, measured)
     if placed.person is not None:
-        total = None if report.score.total is None else report.score.total.agatston
-        means = standing(total, read_person(placed.person), read_published(), report.percentiles)
-        report = msgspec.structs.replace(report, standing=means)
+        report = told_of(report, read_person(placed.person))
     before = ScoredSeries(report, outcome, read, labels)
     first, why = _first(before, labels)
     notices += why

@@ -101,6 +101,13 @@ class LeftEdits(Entry, frozen=True):
     began_at: str
 
 
+class Heart(Entry, frozen=True):
+    """A heart that the images show cut, and whether a person has said that it is whole."""
+
+    why: tuple[str, ...]
+    said_whole: bool
+
+
 class PageState(Entry, frozen=True):
     """All that changes."""
 
@@ -116,6 +123,7 @@ class PageState(Entry, frozen=True):
     can_redo: bool
     standing: Standing
     left: LeftEdits | None
+    heart: Heart | None  # None: it was not found to be cut
 
 
 Outcome = Score | Refusal
@@ -189,6 +197,13 @@ def standing_of(report: ScoreReport, base: int, changed: bool) -> Standing:
     words = state_of(report) if confirmed else "PROPOSED - NOT REVIEWED"
     reviewer = "" if report.review is None else report.review.reviewer
     return Standing(words=words, confirmed=confirmed, revision=base, changed=changed, reviewer=reviewer)
+
+
+def heart_of(report: ScoreReport) -> Heart | None:
+    """Say what the images say of a cut heart, where they do."""
+    if report.quality is None or report.quality.measured.coverage != "incomplete":
+        return None
+    return Heart(report.quality.measured.reasons, report.settings.coverage_check == "person")
 
 
 def _page_island(island: Island, volume: Volume) -> PageIsland:

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from scoring.io.revisions import digest_of, read_report, revisions
+from scoring.quality import Measured
 from tests.browser.review_rig import Rig, served, write_series
 
 pytestmark = pytest.mark.browser
@@ -99,6 +100,7 @@ def confirm(page: Page, name: str) -> None:
     """End the review, by keys alone."""
     press(page, "d")
     expect(page.locator("#reviewer")).to_be_focused()
+    expect(page.locator("#done-heart")).to_be_hidden()
     page.keyboard.type(name)
     press(page, "Enter")
     expect(page.locator("#standing")).to_contain_text(f"Confirmed by {name}", timeout=60_000)
@@ -159,6 +161,27 @@ def test_done_asks_for_a_name_and_shows_what_waits(rig: Rig, come: Callable[...,
     page.locator("#done-yes").click()
     expect(page.locator("#standing")).to_contain_text("Confirmed by Dr Ada", timeout=60_000)
     assert 1 == len(revisions(rig.out))
+
+
+def test_a_cut_heart_has_no_class_until_the_reader_says_that_it_is_whole(
+    tmp_path: Path, sources: list[Any], come: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Done shows what the images say, with a box to tick that is empty."""
+    said = Measured(aorta=None, blood_pool=None, coverage="incomplete", reasons=("It goes on above.",))
+    monkeypatch.setattr("scoring.io.scored_series.measured_in", lambda _: said)
+    with served(tmp_path / "slices", tmp_path / "out") as rig:
+        page = come(rig.address)
+        label_all(page)
+        expect(page.locator("#class")).to_have_text("no class")
+        press(page, "d")
+        expect(page.locator("#done-heart-text")).to_contain_text("It goes on above.")
+        expect(page.locator("#done-whole")).not_to_be_checked()
+        page.locator("#done-whole").check()
+        page.locator("#reviewer").fill("Dr Ada")
+        press(page, "Enter")
+        expect(page.locator("#standing")).to_contain_text("Confirmed by Dr Ada", timeout=60_000)
+        expect(page.locator("#class")).to_have_text("class 101-400, CAC-DRS A2/N4")
+    assert "person" == read_report(revisions(rig.out)[0]).settings.coverage_check
 
 
 def test_by_mouse_a_lesion_is_clicked_and_given_its_vessel(rig: Rig, come: Callable[..., Page]) -> None:

@@ -9,10 +9,14 @@ import pytest
 from gating.messages import Beat, ExposureReport
 from scoring.gating_quality import TrueBeat, gating_of
 from scoring.io.errors import SeriesError
+from scoring.io.html import render
 from scoring.io.journal_in import read_beats
-from scoring.io.words import quality_rows
+from scoring.io.scored_series import told_of
+from scoring.io.words import headline, quality_rows
 from scoring.lesions import Labels
+from scoring.person import Person
 from scoring.quality import Measured, Region, quality_of
+from scoring.report import make_report
 from scoring.score import Score, score_volume
 from scoring.settings import ScoreSettings
 from scoring.volume import Cardiac, Refusal, SliceRecord, Volume, build_volume
@@ -56,6 +60,37 @@ def test_a_heart_that_is_cut_gets_no_class(
     assert isinstance(score, Score)
     assert (12.0, None, None) == (score.agatston["total"], score.category, score.cac_drs)
     assert any("Incomplete coverage" in note for note in score.notes)
+
+
+def test_what_rests_on_a_class_does_not_stand_for_a_heart_that_is_cut(
+    make_volume: Callable[..., Volume], whole_map: Callable[..., Labels]
+) -> None:
+    """No way to the next class, no chance of another one, no class by any definition, no percentile, age or risk."""
+    volume = make_volume((1, 2, 4, 2, 4, 300.0))
+    labels = whole_map(volume)
+    score = _score(volume, labels, _measured(cut=True))
+    report = make_report(score, volume, labels, version="1")
+    assert report.score.total is not None
+    assert (None, None, None) == (report.category, report.margin, report.uncertainty)
+    assert [None] * 5 == [row.category for row in report.by_definition]
+    assert "Agatston 12, a lower bound without a class: the heart is cut." == headline(report)
+    means = told_of(report, Person(age_years=60.0, sex="M", group="white")).standing
+    assert means is not None
+    assert (None, None, None) == (means.band, means.arterial_age_years, means.risk)
+    assert "The heart is cut" in means.reasons[0]
+    assert "lower bound" in render(report, score, volume)
+
+
+def test_a_person_who_sees_the_heart_whole_gives_the_score_its_class(
+    make_volume: Callable[..., Volume], whole_map: Callable[..., Labels]
+) -> None:
+    """The declaration is a setting, so that it is printed with the number; what the images say stays beside it."""
+    volume = make_volume((1, 2, 4, 2, 4, 300.0))
+    score = _score(volume, whole_map(volume), _measured(cut=True), coverage_check="person")
+    assert isinstance(score, Score)
+    assert (12.0, "11-100") == (score.agatston["total"], score.category)
+    assert any("A person has seen the whole heart" in note for note in score.notes)
+    assert not any("Incomplete coverage" in note for note in score.notes)
 
 
 @pytest.mark.parametrize(

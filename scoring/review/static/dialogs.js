@@ -27,17 +27,20 @@ export class Dialogs {
   done() {
     $("done-error").textContent = "";
     $("done-rest").checked = false;
+    $("done-whole").checked = Boolean(this.state.heart?.said_whole);
     this.fill();
     $("done-box").showModal();
     $("reviewer").focus();
   }
 
   fill() {
-    const { totals, undecided, lesions } = this.state;
+    const { totals, undecided, lesions, heart } = this.state;
     const total = totals.total;
     const classed = undecided ? "so far" : totals.category === null ? "no class" : `class ${totals.category}, ${totals.cac_drs}`;
     $("done-score").textContent = total ? `Agatston ${total.shown}, ${classed}` : "No total: the lesions are listed.";
     $("done-waiting").hidden = undecided === 0;
+    $("done-heart").hidden = heart === null;
+    $("done-heart-text").textContent = heart === null ? "" : `${heart.why.join(" ")} Then the score is a lower bound, without a class.`;
     const [n, s] = [undecided, undecided === 1 ? "" : "s"];
     $("done-waiting-text").textContent = `${n} lesion${s} without your decision. Those without a vessel would not count. Go to one:`;
     $("done-list").replaceChildren(...lesions.filter((lesion) => !lesion.decided).map((lesion) => {
@@ -54,7 +57,7 @@ export class Dialogs {
     if (!$("reviewer").value.trim()) { error.textContent = "Who confirms? Write your name."; $("reviewer").focus(); return; }
     if (this.state.undecided && !$("done-rest").checked) { error.textContent = "Say above that they stay as shown, or decide on each."; $("done-rest").focus(); return; }
     $("done-yes").disabled = true;
-    const refused = await this.link.ask("save", () => ({ state: "confirmed", reviewer: $("reviewer").value, rest_stays: $("done-rest").checked }));
+    const refused = await this.link.ask("save", () => ({ state: "confirmed", reviewer: $("reviewer").value, rest_stays: $("done-rest").checked, whole_heart: this.state.heart === null ? null : $("done-whole").checked }));
     $("done-yes").disabled = false;
     if (refused) { error.textContent = refused; return; }
     $("done-box").close();

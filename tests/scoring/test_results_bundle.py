@@ -13,6 +13,8 @@ import msgspec
 import numpy as np
 import pydicom
 import pytest
+from fhirclient.models.bundle import Bundle
+from fhirclient.models.fhirabstractbase import FHIRValidationError
 from pydicom.dataset import Dataset
 
 from scoring.io.errors import SeriesError
@@ -313,23 +315,12 @@ def _check(resource: Any, path: str = "") -> None:
         assert resource != "", path
 
 
-ALLOWED = {
-    "DiagnosticReport": {
-        "resourceType", "identifier", "basedOn", "status", "category", "code", "subject", "effectiveDateTime", "issued",
-        "resultsInterpreter", "result", "imagingStudy", "conclusion", "presentedForm",
-    },
-    "Observation": {
-        "resourceType", "basedOn", "status", "category", "code", "subject", "effectiveDateTime", "valueQuantity",
-        "dataAbsentReason", "interpretation", "note", "bodySite", "method", "component",
-    },
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_fhir_has_the_structure_of_r4(made: Any, kind: str) -> None:
-    """Only elements that the two resources have, required ones there, references that lead somewhere, UCUM units."""
+    """The models of R4 read it strictly and lose nothing; references lead somewhere, units are UCUM."""
     bundle = json.loads(made[kind]["fhir.json"])
     _check(bundle)
+    assert bundle == Bundle(bundle, strict=True).as_json()
     assert ("Bundle", "collection") == (bundle["resourceType"], bundle["type"])
     addresses = [entry["fullUrl"] for entry in bundle["entry"]]
     assert len(addresses) == len(set(addresses))
@@ -337,11 +328,22 @@ def test_fhir_has_the_structure_of_r4(made: Any, kind: str) -> None:
     assert set(addresses[1:]) == {one["reference"] for one in first["result"]}
     for entry in bundle["entry"]:
         resource = entry["resource"]
-        assert set(resource) <= ALLOWED[resource["resourceType"]]
         assert {"status", "code", "subject"} <= set(resource)
         assert not ("valueQuantity" in resource and "dataAbsentReason" in resource), "obs-6"
         for quantity in (resource.get("valueQuantity"), *(c["valueQuantity"] for c in resource.get("component", ()))):
             assert quantity is None or ("http://unitsofmeasure.org" == quantity["system"] and quantity["code"])
+
+
+def test_the_models_of_r4_would_see_a_fault(made: Any) -> None:
+    """An element that R4 has not, one of another type, and one that is required and missing."""
+    good = made[KINDS[0]]["fhir.json"]
+    for change in ({"valuQuantity": 1}, {"status": 7}, {"status": None}):
+        bundle = json.loads(good)
+        bundle["entry"][1]["resource"].update(change)
+        if change.get("status", 0) is None:
+            del bundle["entry"][1]["resource"]["status"]
+        with pytest.raises(FHIRValidationError):
+            Bundle(bundle, strict=True)
 
 
 def test_fhir_carries_the_numbers_and_the_identifiers_and_no_name(case: Any) -> None:

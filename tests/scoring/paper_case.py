@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from scoring.lesions import VESSELS
+from scoring.presets import PresetName
 from tests.scoring.dicom_files import Block, ct_slice, painted, write_map
 
 Paint = tuple[str, int, int, int, int]  # vessel or CUT; first row, rows, first column, columns; in all slices
@@ -78,7 +79,7 @@ class Case:
     spoil: Callable[[Files], Files] | None = None  # after the map was made
     syntax: str = "explicit"
     settings: Mapping[str, Any] = field(default_factory=dict)  # of scoring.settings, by name
-    preset: str = "agatston1990"
+    preset: PresetName = "agatston1990"
     rods: tuple[float, float] | None = None  # HU of 200 mg/cm3 and of water
 
     def told(self) -> dict[str, object]:

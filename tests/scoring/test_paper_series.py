@@ -27,7 +27,7 @@ def near(paper: float) -> object:
 def scored(case: Case, folder: Path) -> ScoreReport:
     """Write a case and score it."""
     labels = write_case(case, folder)
-    settings = with_rules_of(case.preset, msgspec.convert(dict(case.settings), ScoreSettings))  # type: ignore[arg-type]
+    settings = with_rules_of(case.preset, msgspec.convert(dict(case.settings), ScoreSettings))
     rods = None if case.rods is None else PhantomReading(rod_hu=case.rods[0], water_hu=case.rods[1])
     return score_series(folder / "slices", labels, None, settings, Asked(phantom=rods)).report
 

@@ -4,6 +4,7 @@ Theory of operation
 -------------------
 1. `peak` takes the greater deflection of the smoothed lead around the instant a candidate opened. The side on which
    this patient's QRS is usually greater is favoured 2.5 to 1, so that R and S of like height do not change places.
+   Where a P wave or an artifact opened, the QRS itself comes later: what is further off counts if it is far greater.
 2. `broad_peak` places it where no learned shape says it better (`matched_filter`).
 3. Every lead learns how far its own mark lies behind that of the reference lead (`OFFSET`). When the reference may not
    be trusted, another lead is timed and its offset taken off.
@@ -25,6 +26,8 @@ from gating.qrs import (
 )
 
 BEFORE_S, AFTER_S = 0.078, 0.055  # where the peak may lie around the instant a candidate opened
+FURTHER_S = 0.110  # and so far, where what stands there is
+FAR_GREATER, FAR_STRENGTH = 2.0, 0.25  # times as great, and so strong: then it was a P wave or an artifact that opened
 BASE_S = 0.080  # before that: what a deflection is measured from
 FAVOURED, UPRIGHT = 2.5, 1.3  # of the usual side; of the upper side while nobody knows
 ASIDE_S = 0.060  # on either side of a broad peak: its foot
@@ -44,7 +47,8 @@ def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, 
     """
     rate, mask, delay = lengths.rate_hz, lengths.mask, lengths.smooth_delay
     first = opened - int(BEFORE_S * rate)
-    last = min(opened + int(AFTER_S * rate), now - delay)
+    soon = opened + int(AFTER_S * rate)
+    last = min(opened + int(FURTHER_S * rate), now - delay)
     if seek[SEEK_OPENED] != opened or seek[SEEK_LEAD] != k or seek[SEEK_NEXT] > last + 1:
         count = int(BASE_S * rate)
         base = 0.0
@@ -56,6 +60,10 @@ def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, 
     top_at, bottom_at = int(seek[SEEK_TOP_AT]), int(seek[SEEK_BOTTOM_AT])
     for n in range(int(seek[SEEK_NEXT]), last + 1):
         value = signals.wave[k, W_SMOOTH, (n + delay) & mask] - base
+        if n > soon and max(top_at, bottom_at) <= soon:
+            greater = value >= FAR_GREATER * top or value <= FAR_GREATER * bottom
+            if not greater or signals.strength[(n + delay) & mask] < FAR_STRENGTH:
+                continue
         if value > top:
             top, top_at = value, n
         if value < bottom:

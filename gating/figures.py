@@ -26,6 +26,10 @@ from gating.qrs import (
     LAST_STRENGTH,
     LEAST_MARGIN,
     LIKENESS,
+    LONG,
+    LONG_LIKENESS,
+    LONG_MARGIN,
+    LONG_REJECTED,
     MARGIN,
     OTHER_ENERGY,
     PROFILE,
@@ -55,6 +59,7 @@ PER_LEAD = (
     F_BETWEEN, F_LATELY, F_WIDTH, F_STILL, F_OTHER_ENERGY,
 ) = range(15)  # fmt: skip
 FUSED = 15
+F_EARLY = FUSED + 11
 FIGURES = (
     *PER_LEAD,
     "least_energy", "most_energy", "least_likeness", "most_likeness", "better_likeness",
@@ -65,7 +70,10 @@ FIGURES = (
     "over_profile", "over_before_qrs", "before_qrs", "just_before", "opening", "after_peak", "leads",
 )  # fmt: skip
 COUNT = len(FIGURES)
-TRUST_FIGURES = (*FIGURES, "odds", "margin", "least_margin", "worst_rejected", "likeness_lately")
+TRUST_FIGURES = (
+    *FIGURES, "odds", "margin", "least_margin", "worst_rejected", "likeness_lately",
+    "long_margin", "long_rejected", "long_likeness",
+)  # fmt: skip
 TRUST_COUNT = len(TRUST_FIGURES)
 
 
@@ -242,6 +250,9 @@ def measure_trust(usual: Usual, figures: Floats, odds: float, out: Floats) -> No
     out[COUNT + 2] = beat[LEAST_MARGIN]
     out[COUNT + 3] = beat[WORST_REJECTED]
     out[COUNT + 4] = beat[LIKENESS]
+    out[COUNT + 5] = beat[LONG_MARGIN]
+    out[COUNT + 6] = beat[LONG_REJECTED]
+    out[COUNT + 7] = beat[LONG_LIKENESS]
 
 
 @inlined
@@ -250,6 +261,8 @@ def note_decision(usual: Usual, odds: float) -> None:
     beat = usual.beat
     margin = min(abs(odds), 6.0)
     beat[MARGIN] += 0.2 * (margin - beat[MARGIN])
+    beat[LONG_MARGIN] += LONG * (margin - beat[LONG_MARGIN])
+    beat[LONG_REJECTED] += LONG * ((1.0 if odds < 0.0 else 0.0) - beat[LONG_REJECTED])
     beat[LEAST_MARGIN] = min(beat[LEAST_MARGIN] + 0.35, margin)
     if odds < 0.0:
         beat[WORST_REJECTED] = max(beat[WORST_REJECTED], odds)

@@ -1,8 +1,6 @@
 """What a confirmed beat teaches: levels, shapes, offsets, rhythm; and how a mistaken one is untaught.
 
-A confirmed beat is final. But when a far stronger one follows within 240 ms, which no heart does, the first was a P
-wave or an artifact: what it taught is taken back, so that the next one like it is not believed (in record 108 of
-MIT-BIH P waves are as steep as many a QRS).
+A confirmed beat is final. But when the next one shows that it was none (`mistaken`), what it taught is taken back.
 """
 
 import math
@@ -15,6 +13,7 @@ from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals
 from gating.kernel import assign, inlined, kernel
 from gating.matched_filter import learn_mark
+from gating.mistaken import FORGIVEN, is_mistaken, learn_mistake
 from gating.qrs import (
     ABOVE,
     ALIKE,
@@ -36,6 +35,9 @@ from gating.qrs import (
     LAST_STRENGTH,
     LEAST_UV,
     LIKENESS,
+    LONG,
+    LONG_LIKENESS,
+    MISTAKES,
     NEVER,
     OTHER_ENERGY,
     POINTS,
@@ -67,7 +69,6 @@ from gating.qrs import (
     weigh,
 )
 
-MISTAKEN_S, MISTAKEN_BY = 0.240, 0.35  # so soon after a beat, and so much stronger (logarithm): that beat was none
 LONGEST_RR_S = 3.0
 ALIKE_LEAST = 0.8  # of likeness: of the usual shape
 STRANGE_MOST = 6  # so many of another shape in a row: that one is the usual now
@@ -169,9 +170,9 @@ def remember(
 ) -> None:
     """Learn from a confirmed beat whose extremum on the lead `timed` lies at r; `marked` if it has its usual shape."""
     beat = usual.beat
-    since = r - beat[LAST_R]
-    soon = since < MISTAKEN_S * lengths.rate_hz and beat[BEATS_KNOWN] > 0.0
-    if soon and figures[F_ENERGY] > beat[LAST_STRENGTH] + MISTAKEN_BY:
+    beat[MISTAKES] *= FORGIVEN
+    if beat[BEATS_KNOWN] > 0.0 and is_mistaken(lengths, usual, r, figures[F_ENERGY]):
+        learn_mistake(lengths, signals, usual, figures, now)
         _unteach(usual, before)
     _copy(usual, before)
     previous = beat[LAST_R]
@@ -188,6 +189,7 @@ def remember(
     beat[BEATS_KNOWN] += 1.0
     beat[STRONGEST], beat[WORST_REJECTED] = -9.0, -6.0
     beat[LIKENESS] += 0.2 * (max(alike, other) - beat[LIKENESS])
+    beat[LONG_LIKENESS] += LONG * (max(alike, other) - beat[LONG_LIKENESS])
     r_reference = r - offset_of(usual, timed, reference)
     for k in range(usual.leads.shape[0]):
         if usual.leads[k, TRUSTED] == 0.0:

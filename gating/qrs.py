@@ -20,6 +20,7 @@ POINTS = 25  # of a shape, 4 ms apart: 48 ms on either side of the peak
 POINT_S = 0.004
 LAGS = (0, -1, 1, -2, 2)  # points that a shape may be shifted by, as they are tried
 ALIKE_ENOUGH = 0.95  # no other lag is tried
+LONG = 0.04  # of a decision in the long means: electrodes stay bad for longer than a beat
 SLOTS, SLOT_S = 30, 0.040  # what the strength usually is so long after a beat
 FINE_S = 0.040  # on either side: the shape that a peak is timed by
 LEAST_UV = 20.0  # energy of the least QRS level: about 0.15 mV of deflection (EC13: ignore less)
@@ -31,15 +32,19 @@ NEVER = -1e18  # the sample number of what never was
 (KNOWN, ENERGY, RISE, FALL, SWING, BETWEEN, OTHER_ENERGY, ABOVE, BELOW, POLARITY, ALIKE) = range(8, 19)
 HISTORY = 19  # of ENERGY .. BETWEEN: BEATS columns each
 SHAPES = HISTORY + 5 * BEATS  # the usual, then the other: POINTS columns each, without mean, at unit length
-FINE = SHAPES + 2 * POINTS  # all columns from here: the fine shape, microvolts without level and some slant
-TAUGHT, UNTAUGHT = KNOWN, FINE  # the columns [TAUGHT, UNTAUGHT) hold what a mistaken beat must unteach
+WRONG = SHAPES + 2 * POINTS  # the third shape, MISTAKEN: of a wave that was taken for a beat and was none
+FINE = WRONG + POINTS  # all columns from here: the fine shape, microvolts without level and some slant
+TAUGHT, UNTAUGHT = KNOWN, WRONG  # the columns [TAUGHT, UNTAUGHT) hold what a mistaken beat must unteach
+MISTAKEN = 2  # number of the shape in WRONG, as 0 is the usual and 1 the other one
 
 # places of `beat`: first what a beat teaches about the rhythm
 (LAST_R, BEFORE_LAST_R, RR, RRS, RR_SPREAD, LAST_RR, BEATS_KNOWN, STRANGE, BEFORE_QRS) = range(9)
 RHYTHM = 9
 (LAST_STRENGTH, LAST_ODDS, REJECTED_R, REJECTED_STRENGTH, REJECTED_ODDS, STRONGEST) = range(9, 15)
 (MARGIN, LEAST_MARGIN, WORST_REJECTED, LIKENESS, TRUST) = range(15, 20)
-PROFILE = 20  # SLOTS columns: the strength so long after a beat
+(LONG_MARGIN, LONG_REJECTED, LONG_LIKENESS) = range(20, 23)  # of the last 25 or so
+(MISTAKES, WRONG_STRENGTH) = (23, 24)  # 0..1: how surely waves of the shape WRONG were mistaken lately; their strength
+PROFILE = 25  # SLOTS columns: the strength so long after a beat
 
 
 class Usual(NamedTuple):
@@ -87,9 +92,9 @@ def forget_rhythm(lengths: Lengths, usual: Usual) -> None:
     beat[LAST_RR] = -1.0
     beat[STRONGEST] = -9.0
     beat[BEFORE_QRS] = -2.0
-    beat[LEAST_MARGIN] = beat[MARGIN] = 3.0
+    beat[LEAST_MARGIN] = beat[MARGIN] = beat[LONG_MARGIN] = 3.0
     beat[WORST_REJECTED] = -6.0
-    beat[LIKENESS] = 0.8
+    beat[LIKENESS] = beat[LONG_LIKENESS] = 0.8
 
 
 @inlined
@@ -170,7 +175,7 @@ def likeness_at(
 
 @inlined
 def likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, k: int, r: float, now: int) -> float:
-    """Give the best correlation of lead k with its usual (0) or other (1) shape within 8 ms of r."""
+    """Give the best correlation of lead k with its usual (0), other (1) or mistaken (2) shape within 8 ms of r."""
     best, centre, first = -1.0, int(r + 0.5) + lengths.smooth_delay, SHAPES + which * POINTS
     wave, leads, steps = signals.wave, usual.leads, usual.steps
     for i in range(len(LAGS)):
@@ -182,7 +187,7 @@ def likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, k: in
 
 @kernel
 def fused_likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, r: float, now: int) -> float:
-    """Give the likeness of all leads to the usual (0) or the other (1) shape, by their shares."""
+    """Give the likeness of all leads to the usual (0), the other (1) or the mistaken (2) shape, by their shares."""
     total = 0.0
     for k in range(usual.leads.shape[0]):
         if usual.leads[k, SHARE] > 0.0:

@@ -10,7 +10,8 @@ Theory of operation
    is sure enough of its `figures`; surer the earlier.
 4. `confirm_after_ms` after its peak a candidate is judged by another network and is *confirmed*, which is final, or, if
    it was told, *withdrawn*. In doubt the judge waits for the rest of a wide beat, 10 ms at most. There is no
-   search-back: long after a beat smaller ones become candidates instead.
+   search-back: long after a beat smaller ones become candidates instead. A wave that proved to be none, for a QRS came
+   right behind it, is doubted from then on (`mistaken`).
 5. A third network says how probable it is that the beats found now are right. Below `least_trust` a beat is shown, but
    not armed.
 

@@ -7,12 +7,13 @@ the answer is the same however the stream was cut. See `r_peak` for the theory.
 import numpy as np
 
 from gating.fiducial import RISING, offset_of, peak, timed_lead
-from gating.figures import F_ENERGY, measure, measure_trust, note_decision
+from gating.figures import F_EARLY, F_ENERGY, measure, measure_trust, note_decision
 from gating.filters import Floats, Integers, begin, filter_sample
 from gating.judge import Network, log_odds, probability
 from gating.kernel import inlined, kernel
 from gating.learning import learn_levels, remember
 from gating.matched_filter import ERROR, MARK, mark
+from gating.mistaken import doubt, doubt_unlike, shows_mistake
 from gating.qrs import (
     LAST_R,
     REJECTED_ODDS,
@@ -62,6 +63,7 @@ STEP_S = 0.004
 WEIGH_S = 0.050  # the leads are weighed so often
 LOOKS_S = (0.003, 0.010, 0.017, 0.024)  # after the peak: when a candidate may be told as provisional
 LOOKS_ODDS = (2.0, 1.0, 0.3, -0.7)  # and how sure the judge must be
+EARLY, EARLY_LESS = 0.8, 0.6  # of the usual RR: a premature beat must be known soon, so less is enough
 DOUBT, DOUBT_UNTIL_S = 2.5, 0.070  # log odds within which the judge waits, and until when after the peak
 OPEN_S = 0.140  # a candidate is judged by then, whatever its peak does
 SAME_S = 0.030  # of a rejected peak: the same one again
@@ -251,8 +253,10 @@ def _tell_early(
         return events, row_count
     measure(track.lengths, track.signals, usual, place[OPENED], r, n, track.scratch, track.figures)
     odds = log_odds(provisional, track.figures, track.units)
+    odds -= doubt(track.lengths, track.signals, usual, track.figures, r, n)
     row_count = note(track, rows, row_count, r, n, PROVISIONAL, odds)
-    if odds > LOOKS_ODDS[stage]:
+    hasty = EARLY_LESS if track.figures[F_EARLY] < EARLY else 0.0
+    if odds > LOOKS_ODDS[stage] - hasty:
         place[TOLD] = 1
         place[NUMBER] += 1
         error = 0.004 + 0.5 / rate
@@ -288,13 +292,15 @@ def _decide(
     if r != RISING:
         measure(track.lengths, track.signals, usual, place[OPENED], r, n, track.scratch, track.figures)
         odds = log_odds(confirm, track.figures, track.units)
+        odds -= doubt(track.lengths, track.signals, usual, track.figures, r, n) + doubt_unlike(track.figures)
         measure_trust(usual, track.figures, odds, track.trust_figures)
         row_count = note(track, rows, row_count, r, n, CONFIRMED, odds)
         if place[WAITED] == 0 and abs(odds) < DOUBT and age < DOUBT_UNTIL_S * rate and not old:
             place[WAITED] = 1
             return events, row_count
         note_decision(usual, odds)
-    if odds > 0.0 and r - beat[LAST_R] >= limits[REFRACTORY_S] * rate:
+    alone = r - beat[LAST_R] >= limits[REFRACTORY_S] * rate
+    if odds > 0.0 and (alone or shows_mistake(track.lengths, usual, track.figures, r)):
         events = _confirm(track, trust, timed, r, odds, n, integers, floats, events)
         track.low[LOW] = strength[n & mask]
     else:

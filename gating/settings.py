@@ -41,7 +41,8 @@ class LeadSettings(Section, frozen=True):
 class RPeakSettings(Section, frozen=True):
     """The detector."""
 
-    refractory_ms: float = 120.0  # the judge knows the time since the last beat; nothing is asked of it before this
+    # the judge knows the time since the last beat; before this only a QRS may be told that shows the last one mistaken
+    refractory_ms: float = 120.0
     confirm_after_ms: float = 60.0  # after the peak; the S downstroke must be seen (ecg.md section 3)
     learn_s: float = 1.3  # the levels; the first beat behind it is confirmed
     least_trust: float = 0.99  # below it a beat is shown and does not arm

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from gating.judge import WIDEST, Network, NetworkNumbers
 
@@ -102,7 +103,7 @@ def _slopes(values: Sequence[Singles], inputs: Singles, labels: Singles, share: 
     first = np.maximum(inputs @ values[0] + values[1], 0.0)
     second = np.maximum(first @ values[2] + values[3], 0.0)
     odds = second @ values[4] + values[5]
-    error = ((1.0 / (1.0 + np.exp(-odds)) - labels) * share / np.float32(len(labels))).astype(np.float32)
+    error = ((expit(odds) - labels) * share / np.float32(len(labels))).astype(np.float32)
     back = np.outer(error, values[4]) * (second > 0.0)
     deep = (back @ values[2].T) * (first > 0.0)
     return [

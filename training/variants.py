@@ -18,13 +18,17 @@ LEARNING_S = 300.0
 NOISES = (
     ("em", 24, 0.2),
     ("em", 18, 0.3),
+    ("em", 15, 0.3),
     ("em", 12, 0.3),
+    ("em", 9, 0.2),
     ("em", 6, 0.2),
     ("em", 3, 0.05),
     ("em", 0, 0.05),
     ("ma", 9, 0.15),
     ("bw", 3, 0.1),
 )
+# 360 Hz times one over the other, leads, weight
+RATES = ((25, 36, (0, 1), 0.2), (16, 45, (0, 1), 0.2), (16, 45, (0,), 0.3), (25, 18, (0, 1), 0.2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +83,15 @@ def recorded(path: Path, noises: dict[str, Floats], seed: int) -> list[Variant]:
             one[:, int(rng.integers(2))] = noisy[:, 0]
             add("em6 one", one, 0.15)
     add("gain", _regained(clean, rate_hz, rng), 0.2)
-    for up, down, leads in ((25, 36, (0, 1)), (16, 45, (0,)), (25, 18, (0, 1))):
-        add(f"{360 * up // down} Hz", resample_poly(clean, up, down, axis=0), 0.2, leads, up / down)
+    for up, down, leads, weight in RATES:
+        name = f"{360 * up // down} Hz"
+        add(
+            name if len(leads) > 1 else f"{name} first",
+            resample_poly(clean, up, down, axis=0),
+            weight,
+            leads,
+            up / down,
+        )
     return made
 
 
@@ -105,12 +116,9 @@ def simulated(number: int, noises: dict[str, Floats]) -> list[Variant]:
     def variant(name: str, microvolts: Floats, weight: float) -> Variant:
         return Variant(name, f"s{number}", microvolts.astype(np.float32), names, rate_hz, drawn.beats, (), weight, 10.0)
 
-    made = [variant("simulated", drawn.microvolts, 0.4)]
-    if number % 2 == 0:
-        kind = str(rng.choice(["em", "ma"]))
-        noise = at_rate(np.roll(noises[kind], int(rng.integers(200_000)), axis=0), 360.0, rate_hz)
-        ratio_db = float(rng.choice([18, 12, 6, 3]))
-        noise = noise - np.median(noise, axis=0)
-        noisy = mixed(drawn.microvolts, drawn.beats, rate_hz, noise, ratio_db, 60.0 * rate_hz)
-        made.append(variant("simulated, noisy", noisy, 0.15))
-    return made
+    kind = str(rng.choice(["em", "ma"]))
+    noise = at_rate(np.roll(noises[kind], int(rng.integers(200_000)), axis=0), 360.0, rate_hz)
+    ratio_db = float(rng.choice([24, 20, 18, 12, 6, 3]))
+    noise = noise - np.median(noise, axis=0)
+    noisy = mixed(drawn.microvolts, drawn.beats, rate_hz, noise, ratio_db, 60.0 * rate_hz)
+    return [variant("simulated", drawn.microvolts, 0.4), variant("simulated, noisy", noisy, 0.15)]

@@ -130,6 +130,28 @@ def score(
     return Scored(outcome(truth, first_words(decisions)), outcome(truth, confirmed_words(decisions)))
 
 
+def extremum_errors_ms(path: Path) -> tuple[Floats, float]:
+    """Give where channel 0 is furthest from its level, by a parabola, minus each annotation; and a sample's length.
+
+    Looked for within 40 ms of the annotation, of the beats that count; the level is the median of 200 ms around it.
+    """
+    record, beats, first, _ = prepared(Job(str(path), "0"))
+    signal, rate_hz = record.microvolts[:, 0], record.rate_hz
+    near, around = round(0.040 * rate_hz), round(0.100 * rate_hz)
+    errors = []
+    for sample in beats.sample[beats.sample >= first].tolist():
+        if sample + around >= len(signal):
+            continue
+        level = np.median(signal[sample - around : sample + around + 1])
+        away = np.abs(signal[sample - near - 1 : sample + near + 2] - level)
+        top = 1 + int(np.argmax(away[1:-1]))
+        before, here, after = away[top - 1 : top + 2]
+        bend = before - 2.0 * here + after
+        below = 0.5 * (before - after) / bend if bend < 0.0 and 1 < top < len(away) - 2 else 0.0
+        errors.append(top + below - near - 1)
+    return 1e3 * np.array(errors) / rate_hz, 1e3 / rate_hz
+
+
 @dataclass(frozen=True, slots=True)
 class Resampled:
     """A record to be brought to another rate."""

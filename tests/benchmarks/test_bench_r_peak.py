@@ -44,6 +44,7 @@ from tests.benchmarks.r_peak_runs import (
     Simulated,
     SimulatedJob,
     confirmed_of,
+    extremum_errors_ms,
     first_words_of,
     on_two_processes,
     run_resampled,
@@ -161,6 +162,7 @@ def test_r_peak_time_on_records_like_a_ct_patients(recorded: Recorded) -> None:
             wrong = one.counts.fn + one.counts.fp
             shares = number(error.within_one_sample_percent)
             rows.append([title, str(one.beats), str(wrong), *(number(value, 2) for value in cells), shares])
+    rows.append(_of_the_signal_itself(recorded))
     table("CT-like records, confirmed: R as told minus the annotation", ("leads", "beats", *heads), rows)
     one = figures(confirmed_of(recorded.runs(only=CT_LIKE)))
     hold(
@@ -171,6 +173,18 @@ def test_r_peak_time_on_records_like_a_ct_patients(recorded: Recorded) -> None:
             at_least("within one sample of the annotation", 95.0, one.error.within_one_sample_percent, " %"),
         ]
     )
+
+
+def _of_the_signal_itself(recorded: Recorded) -> list[str]:
+    """Write how far the greatest deflection of channel 0 lies from the annotations: no detector has a part in it."""
+    each = [extremum_errors_ms(path) for path in recorded.paths if path.name in CT_LIKE]
+    errors_ms = np.concatenate([errors for errors, _ in each])
+    centred_ms = np.concatenate([errors - np.median(errors) for errors, _ in each])
+    within = np.mean(np.concatenate([np.abs(errors) <= period for errors, period in each]))
+    cells = (errors_ms.mean(), np.median(errors_ms), errors_ms.std(), centred_ms.std())
+    p95 = np.percentile(np.abs(errors_ms), 95.0)
+    numbers = [number(float(value), 2) for value in (*cells, p95)]
+    return ["channel 0's own extremum", str(len(errors_ms)), "-", *numbers, number(100.0 * float(within))]
 
 
 def _errors_ms(each: Sequence[Simulated], *, ventricular: bool) -> NDArray[np.float64]:

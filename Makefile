@@ -61,7 +61,7 @@ campaign: setup-dev
 	$(BIN)/python -m pytest tests -m campaign --timeout=0 -s $(CAMPAIGN)
 
 # Trains the detector's judge anew on DATA (mitdb and nstdb of PhysioNet); half an hour on two cores. The
-# libraries are held to the instructions that every x86-64 processor with AVX2 has, so that all come to the same numbers.
+# libraries are held to AVX2, for with AVX-512 they sum otherwise, and the rounds make much of a last digit.
 ONE_ARITHMETIC := OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
 DATA ?= ../shared/data/ecg
 train: setup-dev

@@ -28,7 +28,6 @@ from gating.qrs import (
     FALL,
     HISTORY,
     KNOWN,
-    LAGS,
     LAST_ODDS,
     LAST_R,
     LAST_RR,
@@ -61,6 +60,7 @@ from gating.qrs import (
     UNTAUGHT,
     WORST_REJECTED,
     Usual,
+    approach,
     forget_rhythm,
     fused_likeness,
     likeness,
@@ -336,22 +336,6 @@ def _learn_shape(
         alike = likeness(lengths, signals, usual, 0, k, r, now)
         other = likeness(lengths, signals, usual, 1, k, r, now)
         usual.leads[k, ALIKE] += 0.12 * (max(alike, 0.7 * other) - usual.leads[k, ALIKE])
-    centre = int(r + 0.5) + lengths.smooth_delay
-    mean, count = 0.0, 0
-    for j in range(POINTS):
-        place = centre + usual.steps[len(LAGS) + j]
-        if place > now:
-            break
-        mean += signals.wave[k, W_SMOOTH, place & lengths.mask]
-        count += 1
-    mean /= max(count, 1)
-    power = 1e-12
-    for j in range(count):
-        value = signals.wave[k, W_SMOOTH, (centre + usual.steps[len(LAGS) + j]) & lengths.mask] - mean
-        power += value * value
     start = SHAPES + POINTS if strange else SHAPES
     share = (1.0 if first else 0.4) if strange else (0.5 if usual.beat[BEATS_KNOWN] <= 2.0 else 0.15)
-    for j in range(count):
-        value = signals.wave[k, W_SMOOTH, (centre + usual.steps[len(LAGS) + j]) & lengths.mask] - mean
-        known = usual.leads[k, start + j]
-        usual.leads[k, start + j] = known + share * (value / math.sqrt(power) - known)
+    approach(lengths, signals, usual, k, start, r, now, share)

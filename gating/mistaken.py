@@ -8,22 +8,18 @@ makes it surer, every beat without one less. What looks more like a beat, of the
 doubted so. Doubted without any mistake is what is both far smaller than a QRS and like no beat of this patient.
 """
 
-import math
-
 from gating.figures import F_ENERGY, F_LIKENESS, F_OTHER_LIKENESS
-from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals
 from gating.kernel import inlined, kernel
 from gating.qrs import (
-    LAGS,
     LAST_R,
     LAST_STRENGTH,
     MISTAKEN,
     MISTAKES,
-    POINTS,
     WRONG,
     WRONG_STRENGTH,
     Usual,
+    approach,
     fused_likeness,
 )
 
@@ -54,24 +50,15 @@ def is_mistaken(lengths: Lengths, usual: Usual, r: float, strength: float) -> bo
 @kernel
 def learn_mistake(lengths: Lengths, signals: Signals, usual: Usual, figures: Floats, now: int) -> None:
     """Learn the shape and size of the last beat, which was none, if the one of these figures looks like a beat."""
-    beat, mask = usual.beat, lengths.mask
+    beat = usual.beat
     alike = fused_likeness(lengths, signals, usual, 0, beat[LAST_R], now)
     if figures[F_LIKENESS] <= max(BEAT_ALIKE, alike):
         return
-    centre = int(beat[LAST_R] + 0.5) + lengths.smooth_delay
     share = FIRST if beat[MISTAKES] < 0.2 else AGAIN
     beat[WRONG_STRENGTH] += share * (beat[LAST_STRENGTH] - beat[WRONG_STRENGTH])
     beat[MISTAKES] += SURER * (1.0 - beat[MISTAKES])
     for k in range(usual.leads.shape[0]):
-        mean, power = 0.0, 1e-12
-        for j in range(POINTS):
-            mean += signals.wave[k, W_SMOOTH, (centre + usual.steps[len(LAGS) + j]) & mask] / POINTS
-        for j in range(POINTS):
-            value = signals.wave[k, W_SMOOTH, (centre + usual.steps[len(LAGS) + j]) & mask] - mean
-            power += value * value
-        for j in range(POINTS):
-            value = signals.wave[k, W_SMOOTH, (centre + usual.steps[len(LAGS) + j]) & mask] - mean
-            usual.leads[k, WRONG + j] += share * (value / math.sqrt(power) - usual.leads[k, WRONG + j])
+        approach(lengths, signals, usual, k, WRONG, beat[LAST_R], now, share)
 
 
 @kernel

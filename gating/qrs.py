@@ -193,3 +193,27 @@ def fused_likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int,
         if usual.leads[k, SHARE] > 0.0:
             total += usual.leads[k, SHARE] * likeness(lengths, signals, usual, which, k, r, now)
     return total
+
+
+@kernel
+def approach(
+    lengths: Lengths, signals: Signals, usual: Usual, k: int, first: int, r: float, now: int, share: float
+) -> None:
+    """Let the shape of lead k in the columns from `first` on come nearer to the wave at r, as far as it is known."""
+    wave, leads, mask = signals.wave, usual.leads, lengths.mask
+    centre = int(r + 0.5) + lengths.smooth_delay
+    mean, count = 0.0, 0
+    for j in range(POINTS):
+        place = centre + usual.steps[len(LAGS) + j]
+        if place > now:
+            break
+        mean += wave[k, W_SMOOTH, place & mask]
+        count += 1
+    mean /= max(count, 1)
+    power = 1e-12
+    for j in range(count):
+        value = wave[k, W_SMOOTH, (centre + usual.steps[len(LAGS) + j]) & mask] - mean
+        power += value * value
+    for j in range(count):
+        value = wave[k, W_SMOOTH, (centre + usual.steps[len(LAGS) + j]) & mask] - mean
+        leads[k, first + j] += share * (value / math.sqrt(power) - leads[k, first + j])

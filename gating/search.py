@@ -310,7 +310,7 @@ def _decide(
         least = strength[n & mask]
         if r != RISING:
             beat[REJECTED_R], beat[REJECTED_STRENGTH], beat[REJECTED_ODDS] = r, track.figures[F_ENERGY], odds
-            if r - beat[LAST_R] >= limits[REFRACTORY_S] * rate:
+            if alone:
                 beat[STRONGEST] = max(beat[STRONGEST], track.figures[F_ENERGY])
             if strength[n & mask] > strength[(n - max(1, int(STEP_S * rate + 0.5))) & mask]:
                 for m in range(int(r) + track.lengths.smooth_delay, n + 1):

@@ -1,5 +1,6 @@
-"""Fit a small network by stochastic descent; plain numpy, in single precision. The same seed gives the same
-network where the libraries sum alike; `make train` sees to that.
+"""Fit a small network by stochastic descent, in plain numpy of single precision.
+
+The same seed gives the same network where the libraries sum alike; `make train` sees to that.
 
 Reference: Adam, Kingma and Ba 2015, arXiv:1412.6980. Our deviations: a cosine from the first rate to nothing, weights
 per row, and figures that are held within four widths, as the detector holds them.

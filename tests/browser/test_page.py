@@ -247,6 +247,7 @@ def test_the_patient_sees_one_word(page: Page, stage: StageLike) -> None:
     page.goto(stage.address)
     expect(page.locator("#word")).to_have_text("GO")
     page.keyboard.press("p")
+    expect(page.locator("#coach")).to_be_visible()
     expect(page.locator("#coach-word")).to_have_text("Breathe calmly")
     box = page.locator("#coach").bounding_box()
     assert box is not None

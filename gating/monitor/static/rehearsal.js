@@ -46,8 +46,9 @@ function coached(state, gateNow, now) {
 
 export function showRehearsal(state, view, gateNow) {
   const coach = view.lost ? null : coached(state, gateNow, performance.now());
-  $("coach").hidden = coach === null && !document.body.classList.contains("patient");
-  put("coach-word", coach?.word ?? "Breathe calmly");
+  const patient = document.body.classList.contains("patient");
+  $("coach").hidden = coach === null && !patient;
+  put("coach-word", coach?.word ?? (patient ? "Breathe calmly" : ""));
   put("coach-detail", coach?.detail ?? "");
   $("coach").dataset.doing = coach?.word ?? "";
   showAnswer(view.lost ? null : (state?.rehearsal ?? null), gateNow);

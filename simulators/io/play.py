@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -106,14 +106,24 @@ def _address(text: str) -> tuple[str, int]:
 
 async def _until_told(work: Coroutine[None, None, T]) -> T | None:
     """Run something to its end, or until Ctrl-C or SIGTERM: then it ends what it began, and this gives None."""
-    task = asyncio.ensure_future(work)
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+    loop.set_exception_handler(_tell_of_callback)
     for number in (signal.SIGINT, signal.SIGTERM):
         # once: a second Ctrl-C must not break off the ending itself
-        asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancelling() or task.cancel())
+        loop.add_signal_handler(number, lambda: task.cancelling() or task.cancel())
     try:
         return await task
     except asyncio.CancelledError:
         return None
+
+
+def _tell_of_callback(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell what broke in a callback of the event loop, but for a socket that was closed before it could be watched.
+
+    A broker that ends while aiomqtt connects in its thread leaves one; that the broker is gone, the bus tells.
+    """
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
 
 
 async def run_demo(options: Options, say: Callable[[str], None]) -> dict[str, object]:

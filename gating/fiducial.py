@@ -1,22 +1,24 @@
-"""When exactly the R-peak was: the middle of the greatest wave of one lead, below one sample, the same wave every time.
+"""When exactly the R-peak was: the extremum of one lead, below one sample, the same wave every time.
 
 Theory of operation
 -------------------
 1. `peak` takes the greater deflection of the smoothed lead around the instant a candidate opened. The side on which
    this patient's QRS is usually greater is favoured 2.5 to 1, so that R and S of like height do not change places.
    Where a P wave or an artifact opened, the QRS itself comes later: what is further off counts if it is far greater.
-2. `middle` places it halfway between the flanks of that wave, at 0.3 to 0.5 of its height. A top is flat, so its
-   extremum is moved by noise and by a slant of the ST segment; the flanks are steep. Annotators set their marks there
-   too: on the CT-like records of MIT-BIH the extremum of the signal lies 1.7 ms behind the annotation (SD 2.0, within
-   one sample in 68 %), the middle 0.4 ms (1.3, 96 %). In simulated hearts both lie within 0.2 ms of each other.
+2. `crest` is the extremum of that wave under a moving mean of 24 ms, which lies between two instants of the same
+   height on its flanks, 24 ms apart. A top is flat and moves with noise and with a slant of the ST segment; flanks are
+   steep. It is also where annotators put their marks: on the CT-like records of MIT-BIH the extremum of the signal lies
+   1.7 ms behind them, and within one sample of them in 68 %; gating/README.md has the crest beside it. In simulated
+   hearts the two lie within 0.1 ms of each other.
+   `broad_peak` places it where no learned shape says it better (`matched_filter`), as in a wide beat in noise.
 3. Every lead learns how far its own mark lies behind that of the reference lead (`OFFSET`). When the reference may not
    be trusted, another lead is timed and its offset taken off.
 """
 
 import math
 
+from gating.filters import NANOVOLTS, RAW, Floats, Lengths, Signals, parabola
 from gating.filters import SMOOTH as W_SMOOTH
-from gating.filters import Floats, Lengths, Signals, parabola
 from gating.kernel import inlined, kernel
 from gating.qrs import (
     OFFSET,
@@ -33,9 +35,9 @@ FURTHER_S = 0.110  # and so far, where what stands there is
 FAR_GREATER, FAR_STRENGTH = 2.0, 0.25  # times as great, and so strong: then it was a P wave or an artifact that opened
 BASE_S = 0.080  # before that: what a deflection is measured from
 FAVOURED, UPRIGHT = 2.5, 1.3  # of the usual side; of the upper side while nobody knows
-ASIDE_S = 0.060  # on either side of the extremum: as far as its flanks are looked for
-BASE_FROM_S, BASE_TO_S = 0.100, 0.070  # before it: what its height is measured from
-LEVELS = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)  # of its height
+ASIDE_S = 0.060  # on either side of a broad peak: its foot
+CREST_S, REACH_S = 0.024, 0.024  # of the moving mean; from the extremum, as far as its own may lie
+LOST_PER_NOISE, LEAST_LOST, MOST_LOST = 12.0, 0.08, 0.5  # of its height, by noise over height
 LEAST_MARKS = 3
 RISING = -1.0  # no peak yet
 (SEEK_OPENED, SEEK_LEAD, SEEK_NEXT, SEEK_BASE, SEEK_TOP, SEEK_TOP_AT, SEEK_BOTTOM, SEEK_BOTTOM_AT) = range(8)
@@ -92,41 +94,82 @@ def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, 
 
 
 @kernel
-def middle(lengths: Lengths, signals: Signals, k: int, r: float, now: int) -> float:
-    """Place the middle of the wave of one lead whose extremum lies at r: halfway between its flanks.
+def crest(lengths: Lengths, signals: Signals, k: int, r: float, now: int) -> float:
+    """Place the extremum of one lead near r under a moving mean of `CREST_S`; r if it lies at none there."""
+    mask, delay, rate, wave = lengths.mask, lengths.smooth_delay, lengths.rate_hz, signals.wave
+    centre, aside, reach = math.floor(r + 0.5), int(ASIDE_S * rate), max(2, int(REACH_S * rate + 0.5))
+    half = 0.5 * (CREST_S * rate - 1.0)
+    whole = int(half)
+    part = half - whole  # of the samples at both ends
+    last = min(reach, now - delay - centre - whole - 1)
+    foot = 0.5 * (wave[k, W_SMOOTH, (centre - aside + delay) & mask] + wave[k, W_SMOOTH, (now - 1) & mask])
+    side = 1.0 if wave[k, W_SMOOTH, (centre + delay) & mask] >= foot else -1.0
+    best, at, before, after, previous = -1e18, -reach, 0.0, 0.0, 0.0
+    for step in range(-reach, last + 1):
+        first = centre + step - whole + delay
+        total = part * (wave[k, W_SMOOTH, (first - 1) & mask] + wave[k, W_SMOOTH, (first + 2 * whole + 1) & mask])
+        for n in range(first, first + 2 * whole + 1):
+            total += wave[k, W_SMOOTH, n & mask]
+        total *= side
+        if total > best:
+            best, at, before, after = total, step, previous, total
+        elif step == at + 1:
+            after = total
+        previous = total
+    if at in (-reach, last):
+        return r
+    return centre + at + parabola(before, best, after)
 
-    The flanks are where it has fallen to a share of its height over what lies before it. The mean is taken over the
-    three lowest of `LEVELS` to which it falls within 60 ms on both sides; where it falls to none, r is given back.
+
+@kernel
+def broad_peak(lengths: Lengths, signals: Signals, k: int, r: float, now: int) -> float:
+    """Place the extremum of one lead near r by a parabola over the upper part of its wave (least squares).
+
+    The few samples at the top of a broad wave say little of its middle in noise, and its flanks, which are not alike,
+    mislead without noise. So the part reaches on both sides to where the wave has lost a share of its height over what
+    lies 60 ms to its sides, and that share grows with the noise: what the smoothing took off.
     """
-    mask, delay, rate = lengths.mask, lengths.smooth_delay, lengths.rate_hz
-    wave, aside, centre = signals.wave, int(ASIDE_S * rate), math.floor(r + 0.5)
-    first, end = centre - int(BASE_FROM_S * rate), centre - int(BASE_TO_S * rate)
-    base = 0.0
-    for n in range(first, end):
-        base += wave[k, W_SMOOTH, (n + delay) & mask]
-    base /= max(end - first, 1)
-    height = wave[k, W_SMOOTH, (centre + delay) & mask] - base
-    if height == 0.0:
-        return r
-    most = min(aside, now - delay - centre)
-    before, after, count = 0, 0, 0.0
-    early, late, early_last, late_last = 1.0, 1.0, 1.0, 1.0
-    lowest, second, third = 0.0, 0.0, 0.0
-    for level in LEVELS:
-        while early > level and before < aside:
-            before += 1
-            early_last, early = early, (wave[k, W_SMOOTH, (centre - before + delay) & mask] - base) / height
-        while late > level and after < most:
-            after += 1
-            late_last, late = late, (wave[k, W_SMOOTH, (centre + after + delay) & mask] - base) / height
-        if early > level or late > level:
-            break
-        rise, fall = (level - early) / (early_last - early), (level - late) / (late_last - late)
-        lowest, second, third = centre + 0.5 * (after - fall - before + rise), lowest, second
-        count += 1.0
-    if count == 0.0:
-        return r
-    return (lowest + (second if count > 1.0 else 0.0) + (third if count > 2.0 else 0.0)) / min(count, 3.0)
+    mask, delay = lengths.mask, lengths.smooth_delay
+    wave, aside = signals.wave, int(ASIDE_S * lengths.rate_hz)
+    for _ in range(2):
+        centre = math.floor(r + 0.5)
+        most = min(aside, now - delay - centre)
+        here = wave[k, W_SMOOTH, (centre + delay) & mask]
+        base = 0.5 * (
+            wave[k, W_SMOOTH, (centre - aside + delay) & mask] + wave[k, W_SMOOTH, (centre + most + delay) & mask]
+        )
+        if most < 2 or here == base:
+            return r
+        noise = 0.0
+        for j in range(-aside, most + 1):
+            noise += abs(wave[k, RAW, (centre + j) & mask] / NANOVOLTS - wave[k, W_SMOOTH, (centre + j + delay) & mask])
+        lost = min(max(LOST_PER_NOISE * noise / (aside + most + 1) / abs(here - base), LEAST_LOST), MOST_LOST)
+        half = 1
+        while half < most:
+            before = (wave[k, W_SMOOTH, (centre - half + delay) & mask] - base) / (here - base)
+            after = (wave[k, W_SMOOTH, (centre + half + delay) & mask] - base) / (here - base)
+            if min(before, after) < 1.0 - lost:
+                break
+            half += 1
+        if half < 2:
+            return r
+        slope, bend, power, squares, fourths = 0.0, 0.0, 0.0, 0.0, 0.0
+        for j in range(-half, half + 1):
+            value = wave[k, W_SMOOTH, (centre + j + delay) & mask] - here
+            slope += j * value
+            bend += j * j * value
+            power += value
+            squares += j * j
+            fourths += j * j * j * j
+        count = 2 * half + 1
+        curve = (bend - squares * power / count) / (fourths - squares * squares / count)
+        if curve == 0.0:
+            return r
+        step = -0.5 * slope / squares / curve
+        if abs(step) > half:
+            return r
+        r = centre + step
+    return r
 
 
 @kernel

@@ -5,7 +5,7 @@ A confirmed beat is final. But when the next one shows that it was none (`mistak
 
 import math
 
-from gating.fiducial import learn_offset, middle, offset_of, peak
+from gating.fiducial import crest, learn_offset, offset_of, peak
 from gating.figures import F_ENERGY
 from gating.filters import ENERGY as W_ENERGY
 from gating.filters import SLOPE as W_SLOPE
@@ -192,7 +192,7 @@ def remember(
     beat[LONG_LIKENESS] += LONG * (max(alike, other) - beat[LONG_LIKENESS])
     r_reference = r - offset_of(usual, timed, reference)
     if timed == reference:
-        r_reference = middle(lengths, signals, reference, r, now)
+        r_reference = crest(lengths, signals, reference, r, now)
     for k in range(usual.leads.shape[0]):
         if usual.leads[k, TRUSTED] == 0.0:
             continue
@@ -210,7 +210,7 @@ def remember(
         if marked and k != reference and timed == reference:
             own = peak(lengths, signals, usual, k, opened, now, seek)
             if own > 0.0:
-                learn_offset(lengths, usual, k, middle(lengths, signals, k, own, now) - r_marked)
+                learn_offset(lengths, usual, k, crest(lengths, signals, k, own, now) - r_marked)
     weigh(lengths, signals.wave, usual.leads, now)
 
 

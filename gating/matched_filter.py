@@ -5,8 +5,8 @@ Theory of operation
 1. Each lead keeps the fine shape of its usual beat. It is laid over a beat where both agree best (least squares, by a
    parabola through three lags), which averages the noise over the whole QRS instead of the few samples at its top. The
    level of the signal is not counted, nor `SLANT` of its slant, for it may wander.
-2. The shape could creep over hours; so the mean distance between the middle of the wave (`fiducial`) and the fit is
-   learned (`ANCHOR`) and added: in the long run a mark is the middle, beat by beat it is the fit.
+2. The shape could creep over hours; so the mean distance between the crest of the wave (`fiducial`) and the fit is
+   learned (`ANCHOR`) and added: in the long run a mark is the crest, beat by beat it is the fit.
 3. Where the extremum is not the QRS's own, for an artifact stands higher, the usual shape is looked for further away:
    on the other leads, if two of them show it, else on the same.
 4. The marks of the other leads, less their offsets, are averaged with that of the lead that is timed, each by its
@@ -15,7 +15,7 @@ Theory of operation
 Reference: the fit is the matched filter, whose timing error is noise over the root of the summed squared slope, the
 Cramer-Rao bound for a known shape in white noise (Kay 1993, Estimation Theory, example 3.14). Our deviations:
 
-- the shape is learned, and a beat that is not like it is marked at the middle of its own wave;
+- the shape is learned, and a beat that is not like it is marked at its own broad peak;
 - noise of muscles and electrodes is not white: the stated error is `COLOURED` times the bound, as measured.
 """
 
@@ -23,7 +23,7 @@ import math
 
 import numpy as np
 
-from gating.fiducial import LEAST_MARKS, middle, offset_of
+from gating.fiducial import LEAST_MARKS, broad_peak, crest, offset_of
 from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals, parabola
 from gating.kernel import inlined, kernel
@@ -33,13 +33,13 @@ SLANT = 0.3  # of the slant of a signal is taken for wander; all of it would hid
 LAG_S, FAR_S = 0.008, 0.060  # as far as the fit is looked for around the extremum, and where it is not there
 AGREES, SURE, SURE_FAR = 0.85, 0.95, 0.93
 LEAST_SURE = 2  # leads, to place a beat without the lead that is timed
-CREEP_S = 0.004  # a middle further from the fit teaches nothing
+CREEP_S = 0.004  # a crest further from the fit teaches nothing
 SAME_S = 0.004  # other leads that place the beat further away are left out
-COLOURED = 1.8
+COLOURED = 1.6
 BETWEEN_S = 0.0005  # from beat to beat the axis turns, and the leads shift against each other
 LEAST_ERROR = 0.05  # samples
 UNFITTED_S = 0.004  # stated error of a beat that is like no shape
-MOST_SHAPES, MOST_MARKS = 24.0, 100.0  # so many beats make the shape, and the distance to its middle
+MOST_SHAPES, MOST_MARKS = 24.0, 100.0  # so many beats make the shape, and the distance to its crest
 GIVES_WAY = 0.9  # how much of a shape is left by a beat that it does not fit
 (MARK, AT, ALIKE, ERROR) = range(4)  # places of `fit`: the mark, where the shape lies, how alike, error (samples)
 
@@ -114,7 +114,7 @@ def mark(
         sure = lay(lengths, signals, usual, timed, r - offset, FAR_S, now, fit) and fit[ALIKE] >= SURE_FAR
     if not sure:
         fit[AT], fit[ALIKE], fit[ERROR] = np.nan, 0.0, UNFITTED_S * lengths.rate_hz
-        fit[MARK] = middle(lengths, signals, timed, r, now)
+        fit[MARK] = broad_peak(lengths, signals, timed, crest(lengths, signals, timed, r, now), now)
         return False
     own, error = fit[MARK], fit[ERROR]
     total = 1.0 / (error * error)

@@ -185,7 +185,7 @@ class RPeakDetector:
                     why_not = (
                         "the QRS is not known well yet"
                         if known < ARM_AFTER
-                        else f"the ECG is {100 * trust:.0f} % to be trusted, {100 * least:.0f} % are needed"
+                        else f"the ECG is {np.floor(1e4 * trust) / 100:g} % to be trusted, {100 * least:g} % are needed"
                     )
             peaks.append(
                 RPeak(

@@ -45,7 +45,7 @@ class RPeakSettings(Section, frozen=True):
     refractory_ms: float = 120.0
     confirm_after_ms: float = 60.0  # after the peak; the S downstroke must be seen (ecg.md section 3)
     learn_s: float = 1.3  # the levels; the first beat behind it is confirmed
-    least_trust: float = 0.995  # below it a beat is shown and does not arm
+    least_trust: float = 0.9985  # below it a beat is shown and does not arm
 
 
 class RhythmSettings(Section, frozen=True):

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gating.evaluation import Outcome, Truth, confirmed_words, first_words, outcome, pooled
+from gating.fiducial import CREST_S
 from gating.io.evaluate import Job, Noise, RecordRun, decide, judge_for, prepared, read_noise, run_record
 from gating.io.evaluate_input import find_noise, find_records
+from gating.io.records import read_record
 from gating.judge import Judge
 from gating.noise_stress import at_rate, mixed
 from simulators.ecg import LEADS, EcgSignal
@@ -38,6 +40,8 @@ PROCESSES = 2
 HELD_OUT = os.environ.get("DIASTOLE_HELD_OUT")
 RATE_HZ = 1000.0  # of simulated hearts
 SIMULATED_S = 30.0 if QUICK else 120.0  # the noise of `noise_stress` stays on for so long
+HALF_SHAPE, LAGS = 45, range(-20, 21)  # samples of a shape on either side of its R, and where it is laid
+VENTRICULAR = frozenset("VE")
 SETTLED_S = 15.0  # of a simulated heart, from which beats count
 RHYTHMS = ("steady", "fast", "rsa", "af", "pvc")
 SEEDS = (1,) if QUICK else (1, 2, 3)
@@ -114,6 +118,21 @@ def confirmed_of(runs: Sequence[RecordRun]) -> Outcome:
     return pooled(run.confirmed for run in runs)
 
 
+def armed_share_conducted(runs: Sequence[RecordRun]) -> float:
+    """Give how many percent of the beats that count and are not ventricular were armed."""
+    there = total = 0
+    for run in runs:
+        beats = read_record(run.job.path).beats
+        assert beats is not None
+        symbols = dict(zip(beats.sample.tolist(), beats.symbols, strict=True))
+        conducted = np.array(
+            [symbols[round(sample)] not in VENTRICULAR for sample in run.confirmed.beat_sample.tolist()]
+        )
+        there += int((run.confirmed.beat_armed & conducted).sum())
+        total += int(conducted.sum())
+    return 100.0 * there / total
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """What was told of one signal, beside its truth."""
@@ -130,26 +149,31 @@ def score(
     return Scored(outcome(truth, first_words(decisions)), outcome(truth, confirmed_words(decisions)))
 
 
-def extremum_errors_ms(path: Path) -> tuple[Floats, float]:
-    """Give where channel 0 is furthest from its level, by a parabola, minus each annotation; and a sample's length.
+def signal_errors_ms(path: Path) -> tuple[Floats, Floats, float]:
+    """Give where channel 0 is furthest from its level minus each annotation: as it is, and under a mean of 24 ms.
 
-    Looked for within 40 ms of the annotation, of the beats that count; the level is the median of 200 ms around it.
+    By a parabola through three samples, within 40 ms of the annotation, of the beats that count; the level is the
+    median of 200 ms around it. And a sample's length.
     """
     record, beats, first, _ = prepared(Job(str(path), "0"))
     signal, rate_hz = record.microvolts[:, 0], record.rate_hz
     near, around = round(0.040 * rate_hz), round(0.100 * rate_hz)
-    errors = []
+    half = 0.5 * (CREST_S * rate_hz - 1.0)
+    window = np.concatenate([[half % 1.0], np.ones(2 * int(half) + 1), [half % 1.0]])
+    meant = np.convolve(signal, window / window.sum(), "same")
+    errors: tuple[list[float], list[float]] = ([], [])
     for sample in beats.sample[beats.sample >= first].tolist():
         if sample + around >= len(signal):
             continue
-        level = np.median(signal[sample - around : sample + around + 1])
-        away = np.abs(signal[sample - near - 1 : sample + near + 2] - level)
-        top = 1 + int(np.argmax(away[1:-1]))
-        before, here, after = away[top - 1 : top + 2]
-        bend = before - 2.0 * here + after
-        below = 0.5 * (before - after) / bend if bend < 0.0 and 1 < top < len(away) - 2 else 0.0
-        errors.append(top + below - near - 1)
-    return 1e3 * np.array(errors) / rate_hz, 1e3 / rate_hz
+        for wave, told in zip((signal, meant), errors, strict=True):
+            level = np.median(wave[sample - around : sample + around + 1])
+            away = np.abs(wave[sample - around : sample + around + 1] - level)
+            top = around - near + int(np.argmax(away[around - near : around + near + 1]))
+            before, here, after = away[top - 1 : top + 2]
+            bend = before - 2.0 * here + after
+            below = 0.5 * (before - after) / bend if bend < 0.0 and abs(top - around) < near else 0.0
+            told.append(top + below - around)
+    return 1e3 * np.array(errors[0]) / rate_hz, 1e3 * np.array(errors[1]) / rate_hz, 1e3 / rate_hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +220,7 @@ class Simulated:
     rhythm: str
     scored: Scored
     ventricular: Booleans  # [beat that counts]
+    known_shape_ms: Floats  # [beat that counts] error of lead II's true shape, laid where it agrees best
 
 
 def simulated_heart(rhythm: str, seed: int, seconds: float, rate_hz: float) -> tuple[Floats, Floats, Booleans]:
@@ -227,8 +252,29 @@ def run_simulated(job: SimulatedJob) -> list[Simulated]:
                 noise = _noise(kind, dict(job.noise_paths).get(kind, ""), job.seed, len(clean), count)
                 noisy = mixed(clean, np.rint(r_sample).astype(np.int64), RATE_HZ, noise, ratio_db, 0.0)
             scored = score(noisy, LEAD_SETS[count], RATE_HZ, truth)
-            answers.append(Simulated(count, kind, ratio_db, job.rhythm, scored, counting))
+            lead = LEAD_SETS[count].index("II")
+            bound_ms = known_shape_errors_ms(clean[:, lead], noisy[:, lead], r_sample[truth.counts(r_sample)])
+            answers.append(Simulated(count, kind, ratio_db, job.rhythm, scored, counting, bound_ms))
     return answers
+
+
+def known_shape_errors_ms(clean: Floats, noisy: Floats, r_sample: Floats) -> Floats:
+    """Lay each beat as it was without noise over itself in noise, smoothed alike, by correlation; gives the errors.
+
+    This is the matched filter that knows what it looks for: what is left is what this noise does to the time of a beat.
+    """
+    window = np.convolve(np.ones(9) / 9.0, np.ones(9) / 9.0)  # samples: what the filters take off, more or less
+    clean, noisy = np.convolve(clean, window, "same"), np.convolve(noisy, window, "same")
+    errors = []
+    for centre in np.rint(r_sample).astype(np.int64).tolist():
+        shape = clean[centre - HALF_SHAPE : centre + HALF_SHAPE + 1]
+        agree = [
+            np.corrcoef(shape, noisy[centre + lag - HALF_SHAPE : centre + lag + HALF_SHAPE + 1])[0, 1] for lag in LAGS
+        ]
+        best = int(np.clip(np.argmax(agree), 1, len(agree) - 2))
+        before, here, after = agree[best - 1 : best + 2]
+        errors.append(LAGS[best] + 0.5 * (before - after) / (before - 2.0 * here + after))
+    return 1e3 * np.array(errors) / RATE_HZ
 
 
 def _noise(kind: str, path: str, seed: int, samples: int, leads: int) -> Floats:

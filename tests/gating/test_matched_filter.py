@@ -78,7 +78,7 @@ def test_marks_are_exact_down_to_20_db(rhythm: str, kind: str, way: str) -> None
 
 
 @pytest.mark.parametrize("kind", NOISES)
-def test_wide_beats_of_another_shape_are_marked_in_their_middle(kind: str) -> None:
+def test_wide_beats_of_another_shape_are_marked_at_their_broad_peak(kind: str) -> None:
     """Ventricular beats among sinus beats, on one lead in 20 dB: within 2 ms."""
     marks = _marks("pvc", ("II",), kind)
     assert 4 <= marks.ventricular.sum()

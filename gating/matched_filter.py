@@ -37,6 +37,7 @@ CREEP_S = 0.004  # a crest further from the fit teaches nothing
 SAME_S = 0.004  # other leads that place the beat further away are left out
 COLOURED = 1.6
 BETWEEN_S = 0.0005  # from beat to beat the axis turns, and the leads shift against each other
+SHARED = 0.4  # of the error of one lead is left with twelve: their noise is not independent
 LEAST_ERROR = 0.05  # samples
 UNFITTED_S = 0.004  # stated error of a beat that is like no shape
 MOST_SHAPES, MOST_MARKS = 24.0, 100.0  # so many beats make the shape, and the distance to its crest
@@ -118,7 +119,7 @@ def mark(
         return False
     own, error = fit[MARK], fit[ERROR]
     total = 1.0 / (error * error)
-    sum_of = total * own
+    sum_of, variance = total * own, total
     for k in range(usual.leads.shape[0]):
         if k == timed or usual.leads[k, TRUSTED] == 0.0:
             continue
@@ -128,8 +129,8 @@ def mark(
             error_there = fit[ERROR] + BETWEEN_S * lengths.rate_hz
             weight = 1.0 / (error_there * error_there)
             total, sum_of = total + weight, sum_of + weight * fit[MARK]
-    # the leads' noise is not independent
-    fit[MARK], fit[ERROR] = sum_of / total + offset, max(1.0 / math.sqrt(total), 0.5 * error)
+            variance += weight * weight * fit[ERROR] * fit[ERROR]
+    fit[MARK], fit[ERROR] = sum_of / total + offset, max(math.sqrt(variance) / total, SHARED * error)
     return True
 
 

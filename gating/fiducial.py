@@ -1,16 +1,15 @@
-"""When exactly the R-peak was: the extremum of one lead, below one sample, the same wave every time.
+"""When exactly the R-peak was: the crest of one lead, below one sample, the same wave every time.
 
 Theory of operation
 -------------------
 1. `peak` takes the greater deflection of the smoothed lead around the instant a candidate opened. The side on which
    this patient's QRS is usually greater is favoured 2.5 to 1, so that R and S of like height do not change places.
    Where a P wave or an artifact opened, the QRS itself comes later: what is further off counts if it is far greater.
-2. `crest` is the extremum of that wave under a moving mean of 24 ms, which lies between two instants of the same
-   height on its flanks, 24 ms apart. A top is flat and moves with noise and with a slant of the ST segment; flanks are
-   steep. It is also where annotators put their marks: on the CT-like records of MIT-BIH the extremum of the signal lies
-   1.7 ms behind them, and within one sample of them in 68 %; gating/README.md has the crest beside it. In simulated
-   hearts the two lie within 0.1 ms of each other.
-   `broad_peak` places it where no learned shape says it better (`matched_filter`), as in a wide beat in noise.
+2. `crest` is the extremum of that wave, smoothed as it is, under a further moving mean of 24 ms: the middle between two
+   instants of the same height on its flanks, 24 ms apart. A top is flat and moves with noise and with a slant of the ST
+   segment; flanks are steep. It is also where annotators put their marks: see gating/README.md, where the extremum and
+   the crest of the signal itself stand beside R as told.
+   `broad_peak` places a beat that is like no learned shape (`matched_filter`), as a wide one in noise.
 3. Every lead learns how far its own mark lies behind that of the reference lead (`OFFSET`). When the reference may not
    be trusted, another lead is timed and its offset taken off.
 """
@@ -35,7 +34,7 @@ FURTHER_S = 0.110  # and so far, where what stands there is
 FAR_GREATER, FAR_STRENGTH = 2.0, 0.25  # times as great, and so strong: then it was a P wave or an artifact that opened
 BASE_S = 0.080  # before that: what a deflection is measured from
 FAVOURED, UPRIGHT = 2.5, 1.3  # of the usual side; of the upper side while nobody knows
-ASIDE_S = 0.060  # on either side of a broad peak: its foot
+ASIDE_S = 0.060  # on either side of a wave: its foot
 CREST_S, REACH_S = 0.024, 0.024  # of the moving mean; from the extremum, as far as its own may lie
 LOST_PER_NOISE, LEAST_LOST, MOST_LOST = 12.0, 0.08, 0.5  # of its height, by noise over height
 LEAST_MARKS = 3
@@ -93,17 +92,24 @@ def peak(lengths: Lengths, signals: Signals, usual: Usual, k: int, opened: int, 
     )
 
 
+@inlined
+def _foot(lengths: Lengths, signals: Signals, k: int, centre: int, now: int) -> float:
+    """Give the level of one lead on both sides of a wave, as far as it is known."""
+    delay, aside = lengths.smooth_delay, int(ASIDE_S * lengths.rate_hz)
+    before, after = centre - aside + delay, min(centre + aside + delay, now)
+    return 0.5 * (signals.wave[k, W_SMOOTH, before & lengths.mask] + signals.wave[k, W_SMOOTH, after & lengths.mask])
+
+
 @kernel
 def crest(lengths: Lengths, signals: Signals, k: int, r: float, now: int) -> float:
     """Place the extremum of one lead near r under a moving mean of `CREST_S`; r if it lies at none there."""
     mask, delay, rate, wave = lengths.mask, lengths.smooth_delay, lengths.rate_hz, signals.wave
-    centre, aside, reach = math.floor(r + 0.5), int(ASIDE_S * rate), max(2, int(REACH_S * rate + 0.5))
+    centre, reach = math.floor(r + 0.5), int(REACH_S * rate + 0.5)
     half = 0.5 * (CREST_S * rate - 1.0)
     whole = int(half)
     part = half - whole  # of the samples at both ends
     last = min(reach, now - delay - centre - whole - 1)
-    foot = 0.5 * (wave[k, W_SMOOTH, (centre - aside + delay) & mask] + wave[k, W_SMOOTH, (now - 1) & mask])
-    side = 1.0 if wave[k, W_SMOOTH, (centre + delay) & mask] >= foot else -1.0
+    side = 1.0 if wave[k, W_SMOOTH, (centre + delay) & mask] >= _foot(lengths, signals, k, centre, now) else -1.0
     best, at, before, after, previous = -1e18, -reach, 0.0, 0.0, 0.0
     for step in range(-reach, last + 1):
         first = centre + step - whole + delay
@@ -135,9 +141,7 @@ def broad_peak(lengths: Lengths, signals: Signals, k: int, r: float, now: int) -
         centre = math.floor(r + 0.5)
         most = min(aside, now - delay - centre)
         here = wave[k, W_SMOOTH, (centre + delay) & mask]
-        base = 0.5 * (
-            wave[k, W_SMOOTH, (centre - aside + delay) & mask] + wave[k, W_SMOOTH, (centre + most + delay) & mask]
-        )
+        base = _foot(lengths, signals, k, centre, now)
         if most < 2 or here == base:
             return r
         noise = 0.0

@@ -5,14 +5,14 @@ A confirmed beat is final. But when the next one shows that it was none (`mistak
 
 import math
 
-from gating.fiducial import crest, learn_offset, offset_of, peak
+from gating.fiducial import crest, learn_offset, peak
 from gating.figures import F_ENERGY
 from gating.filters import ENERGY as W_ENERGY
 from gating.filters import SLOPE as W_SLOPE
 from gating.filters import SMOOTH as W_SMOOTH
 from gating.filters import Floats, Lengths, Signals
 from gating.kernel import assign, inlined, kernel
-from gating.matched_filter import learn_mark
+from gating.matched_filter import learn_mark, seen_mark
 from gating.mistaken import FORGIVEN, is_mistaken, learn_mistake
 from gating.qrs import (
     ABOVE,
@@ -190,9 +190,8 @@ def remember(
     beat[STRONGEST], beat[WORST_REJECTED] = -9.0, -6.0
     beat[LIKENESS] += 0.2 * (max(alike, other) - beat[LIKENESS])
     beat[LONG_LIKENESS] += LONG * (max(alike, other) - beat[LONG_LIKENESS])
-    r_reference = r - offset_of(usual, timed, reference)
-    if timed == reference:
-        r_reference = crest(lengths, signals, reference, r, now)
+    placed = r_marked if marked else math.nan
+    r_reference, anchored = seen_mark(lengths, signals, usual, timed, reference, r, now, placed)
     for k in range(usual.leads.shape[0]):
         if usual.leads[k, TRUSTED] == 0.0:
             continue
@@ -206,7 +205,7 @@ def remember(
             usual.leads[k, ANCHORS] = 0.0
         if strange:
             continue
-        learn_mark(lengths, signals, usual, k, r_reference, timed == reference, now, fit)
+        learn_mark(lengths, signals, usual, k, r_reference, anchored, now, fit)
         if marked and k != reference and timed == reference:
             own = peak(lengths, signals, usual, k, opened, now, seek)
             if own > 0.0:

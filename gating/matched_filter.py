@@ -103,25 +103,28 @@ def lay(
 def mark(
     lengths: Lengths, signals: Signals, usual: Usual, timed: int, reference: int, r: float, now: int, fit: Floats
 ) -> bool:
-    """Mark a beat whose extremum on the lead `timed` lies at r; False where its shape there is not the usual one.
+    """Mark a beat whose extremum on the lead `timed` lies at r; False where no lead shows that it is a usual one.
 
     `fit` is filled with the mark in the time of that lead, and its standard error (samples).
     """
     offset = offset_of(usual, timed, reference)
     sure = lay(lengths, signals, usual, timed, r - offset, LAG_S, now, fit) and fit[ALIKE] >= SURE
+    by = timed
     if not sure:
-        sure = _elsewhere(lengths, signals, usual, timed, r - offset, now, fit)
+        by = _elsewhere(lengths, signals, usual, timed, r - offset, now, fit)
+        sure = by >= 0
     if not sure:
+        by = timed
         sure = lay(lengths, signals, usual, timed, r - offset, FAR_S, now, fit) and fit[ALIKE] >= SURE_FAR
     if not sure:
         fit[AT], fit[ALIKE], fit[ERROR] = np.nan, 0.0, UNFITTED_S * lengths.rate_hz
         fit[MARK] = broad_peak(lengths, signals, timed, crest(lengths, signals, timed, r, now), now)
         return False
-    own, error = fit[MARK], fit[ERROR]
+    own, error = fit[MARK], fit[ERROR] + (BETWEEN_S * lengths.rate_hz if by != timed else 0.0)
     total = 1.0 / (error * error)
     sum_of, variance = total * own, total
     for k in range(usual.leads.shape[0]):
-        if k == timed or usual.leads[k, TRUSTED] == 0.0:
+        if k in (timed, by) or usual.leads[k, TRUSTED] == 0.0:
             continue
         if not lay(lengths, signals, usual, k, own, LAG_S, now, fit) or fit[ALIKE] < AGREES:
             continue
@@ -135,19 +138,44 @@ def mark(
 
 
 @kernel
-def _elsewhere(lengths: Lengths, signals: Signals, usual: Usual, timed: int, r: float, now: int, fit: Floats) -> bool:
-    """Lay the shapes of the other leads around r, the lead `timed` being spoilt; False if too few are sure."""
-    best, alike, sure = -1, SURE, 0
+def _elsewhere(lengths: Lengths, signals: Signals, usual: Usual, timed: int, r: float, now: int, fit: Floats) -> int:
+    """Lay the shapes of the other leads around r, the lead `timed` being spoilt; the best one, -1 if too few agree.
+
+    `fit` is filled for that lead. Two at least must place a usual beat at one instant, and half of those there are.
+    """
+    best, alike, mark_there = -1, SURE, 0.0
+    others, agree = 0, 1
     for k in range(usual.leads.shape[0]):
         if k == timed or usual.leads[k, TRUSTED] == 0.0:
             continue
+        others += 1
         if lay(lengths, signals, usual, k, r, FAR_S, now, fit) and fit[ALIKE] >= alike:
-            best, alike = k, fit[ALIKE]
-        if fit[ALIKE] >= SURE:
-            sure += 1
-    if sure < LEAST_SURE:
-        return False
-    return lay(lengths, signals, usual, best, r, FAR_S, now, fit)
+            best, alike, mark_there = k, fit[ALIKE], fit[MARK]
+    if best < 0:
+        return -1
+    for k in range(usual.leads.shape[0]):
+        if k in (timed, best) or usual.leads[k, TRUSTED] == 0.0:
+            continue
+        sure = lay(lengths, signals, usual, k, r, FAR_S, now, fit) and fit[ALIKE] >= SURE
+        if sure and abs(fit[MARK] - mark_there) < SAME_S * lengths.rate_hz:
+            agree += 1
+    lay(lengths, signals, usual, best, r, FAR_S, now, fit)
+    return best if agree >= LEAST_SURE and 2 * agree >= others else -1
+
+
+@kernel
+def seen_mark(
+    lengths: Lengths, signals: Signals, usual: Usual, timed: int, reference: int, r: float, now: int, r_marked: float
+) -> tuple[float, bool]:
+    """Give the crest of a beat in the time of the reference, and whether it was seen there.
+
+    Where the crest is not the QRS's own, for the mark by the shapes (`r_marked`; NaN: none) lies elsewhere, it is that.
+    """
+    offset = offset_of(usual, timed, reference)
+    seen = crest(lengths, signals, timed, r, now) - offset
+    if abs(seen - (r_marked - offset)) > CREEP_S * lengths.rate_hz:
+        return r_marked - offset, False
+    return seen, timed == reference
 
 
 @kernel
@@ -156,7 +184,7 @@ def learn_mark(
 ) -> None:
     """Learn the fine shape of a lead from a beat whose mark on the reference lead lies at r.
 
-    Where that lead was seen (`anchored`), learn too how far it is from the shape. `fit` is filled as by `lay`.
+    Where that lead was seen (`anchored`), learn too how far the mark is from the shape. `fit` is filled as by `lay`.
     """
     leads, count = usual.leads, usual.leads[k, ANCHORS]
     fitted = lay(lengths, signals, usual, k, r, LAG_S, now, fit) and fit[ALIKE] >= AGREES

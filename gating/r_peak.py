@@ -182,6 +182,7 @@ class RPeakDetector:
             if stage == 1:
                 armed = trust >= least and known >= ARM_AFTER
                 if not armed:
+                    # what is below the least must not read as if it were there: so it is cut, not rounded
                     why_not = (
                         "the QRS is not known well yet"
                         if known < ARM_AFTER

@@ -27,7 +27,6 @@ BusRole = Literal["gate", "bridge", "operator", "monitor"]
 ACK_TIMEOUT_S = 0.5  # of a QoS 1 publish: the lease (120 ms) is over long before
 KEEPALIVE_S = 3  # MQTT's own ping: a broker that vanished without a word is noticed within 2 x this
 CONNECT_TIMEOUT_S = 5.0
-GOODBYE_TIMEOUT_S = 1.0  # of a broker that answers no more: who was told to end does not wait for it
 MAX_IN_FLIGHT = 32  # publishes waiting for the socket or their ack
 FIRST_BACKOFF_S = 0.1
 LAST_BACKOFF_S = 2.0
@@ -305,13 +304,12 @@ async def _enter(client: aiomqtt.Client) -> None:
     except asyncio.CancelledError:
         with contextlib.suppress(aiomqtt.MqttError):  # we are leaving: how connecting ended is of no use any more
             await entering
-            await _leave(client)
+            await client.__aexit__(None, None, None)
         raise
 
 
 async def _leave(client: aiomqtt.Client) -> None:
     """Disconnect; a broker that is gone already needs no goodbye."""
-    client.timeout = GOODBYE_TIMEOUT_S
     with contextlib.suppress(aiomqtt.MqttError):
         await client.__aexit__(None, None, None)
 

@@ -6,6 +6,7 @@ is the operator, and hears the bus like anybody. After the scan it ends them, an
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 import tempfile
@@ -122,7 +123,8 @@ def _tell_of_callback(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
 
     A broker that ends while aiomqtt connects in its thread leaves one; that the broker is gone, the bus tells.
     """
-    if not isinstance(context.get("exception"), OSError):
+    error = context.get("exception")
+    if not isinstance(error, OSError) or error.errno != errno.EBADF:
         loop.default_exception_handler(context)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gating.evaluation import Outcome, Truth, confirmed_words, first_words, outcome, pooled
 from gating.fiducial import CREST_S
+from gating.filters import lengths_for, parabola
 from gating.io.evaluate import Job, Noise, RecordRun, decide, judge_for, prepared, read_noise, run_record
 from gating.io.evaluate_input import find_noise, find_records
 from gating.io.records import read_record
@@ -133,6 +134,14 @@ def armed_share_conducted(runs: Sequence[RecordRun]) -> float:
     return 100.0 * there / total
 
 
+@lru_cache
+def _symbols(path: str) -> dict[int, str]:
+    """Read what kind of beat is annotated at each sample of a record."""
+    beats = read_record(path).beats
+    assert beats is not None
+    return dict(zip(beats.sample.tolist(), beats.symbols, strict=True))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """What was told of one signal, beside its truth."""
@@ -169,9 +178,7 @@ def signal_errors_ms(path: Path) -> tuple[Floats, Floats, float]:
             level = np.median(wave[sample - around : sample + around + 1])
             away = np.abs(wave[sample - around : sample + around + 1] - level)
             top = around - near + int(np.argmax(away[around - near : around + near + 1]))
-            before, here, after = away[top - 1 : top + 2]
-            bend = before - 2.0 * here + after
-            below = 0.5 * (before - after) / bend if bend < 0.0 and abs(top - around) < near else 0.0
+            below = parabola(*away[top - 1 : top + 2]) if abs(top - around) < near else 0.0
             told.append(top + below - around)
     return 1e3 * np.array(errors[0]) / rate_hz, 1e3 * np.array(errors[1]) / rate_hz, 1e3 / rate_hz
 
@@ -253,17 +260,18 @@ def run_simulated(job: SimulatedJob) -> list[Simulated]:
                 noisy = mixed(clean, np.rint(r_sample).astype(np.int64), RATE_HZ, noise, ratio_db, 0.0)
             scored = score(noisy, LEAD_SETS[count], RATE_HZ, truth)
             lead = LEAD_SETS[count].index("II")
-            bound_ms = known_shape_errors_ms(clean[:, lead], noisy[:, lead], r_sample[truth.counts(r_sample)])
-            answers.append(Simulated(count, kind, ratio_db, job.rhythm, scored, counting, bound_ms))
+            known_ms = known_shape_errors_ms(clean[:, lead], noisy[:, lead], r_sample[truth.counts(r_sample)])
+            answers.append(Simulated(count, kind, ratio_db, job.rhythm, scored, counting, known_ms))
     return answers
 
 
 def known_shape_errors_ms(clean: Floats, noisy: Floats, r_sample: Floats) -> Floats:
-    """Lay each beat as it was without noise over itself in noise, smoothed alike, by correlation; gives the errors.
+    """Lay each beat as it was without noise over itself in noise, by correlation; gives the errors.
 
-    This is the matched filter that knows what it looks for: what is left is what this noise does to the time of a beat.
+    This is a matched filter that need not learn what it looks for: a measure of what this noise does to a beat's time.
     """
-    window = np.convolve(np.ones(9) / 9.0, np.ones(9) / 9.0)  # samples: what the filters take off, more or less
+    smooth = lengths_for(RATE_HZ).smooth  # samples, as in the detector
+    window = np.ones(smooth) / smooth
     clean, noisy = np.convolve(clean, window, "same"), np.convolve(noisy, window, "same")
     errors = []
     for centre in np.rint(r_sample).astype(np.int64).tolist():
@@ -272,8 +280,7 @@ def known_shape_errors_ms(clean: Floats, noisy: Floats, r_sample: Floats) -> Flo
             np.corrcoef(shape, noisy[centre + lag - HALF_SHAPE : centre + lag + HALF_SHAPE + 1])[0, 1] for lag in LAGS
         ]
         best = int(np.clip(np.argmax(agree), 1, len(agree) - 2))
-        before, here, after = agree[best - 1 : best + 2]
-        errors.append(LAGS[best] + 0.5 * (before - after) / (before - 2.0 * here + after))
+        errors.append(LAGS[best] + parabola(*agree[best - 1 : best + 2]))
     return 1e3 * np.array(errors) / RATE_HZ
 
 

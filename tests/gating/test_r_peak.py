@@ -114,7 +114,7 @@ def test_without_a_trusted_lead_nothing_is_told() -> None:
 
 
 def test_a_reference_that_was_never_trusted_is_not_needed() -> None:
-    """With lead II never trusted, another is the reference: its own extremum is the time."""
+    """With lead II never trusted, another is the reference: its own R-peak is the time."""
     story = draw(STEADY)
     errors_ms = all_errors_ms(story, play(story, 16, lambda _: (True, False, True)))
     assert {True} == set((np.abs(errors_ms - 4.0) <= 2.0).tolist()) or {True} == set(

@@ -1,6 +1,7 @@
 """What the demo says when something breaks in its event loop."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Coroutine
 
@@ -19,13 +20,23 @@ async def _watch_a_closed_socket() -> None:
     await asyncio.sleep(0.01)
 
 
+async def _fill_the_disk() -> None:
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    asyncio.get_running_loop().call_soon(fail)
+    await asyncio.sleep(0.01)
+
+
 async def _divide_by_nothing() -> None:
     asyncio.get_running_loop().call_soon(lambda: 1 / 0)
     await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
-    ("work", "told"), [(_watch_a_closed_socket, 0), (_divide_by_nothing, 1)], ids=["closed socket", "anything else"]
+    ("work", "told"),
+    [(_watch_a_closed_socket, 0), (_fill_the_disk, 1), (_divide_by_nothing, 1)],
+    ids=["closed socket", "full disk", "our own fault"],
 )
 def test_a_closed_socket_is_not_told_but_every_other_fault_is(
     work: Callable[[], Coroutine[None, None, None]], told: int, caplog: pytest.LogCaptureFixture

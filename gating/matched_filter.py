@@ -8,7 +8,7 @@ Theory of operation
 2. The shape could creep over hours; so the mean distance between the crest of the wave (`fiducial`) and the fit is
    learned (`ANCHOR`) and added: in the long run a mark is the crest, beat by beat it is the fit.
 3. Where the extremum is not the QRS's own, for an artifact stands higher, the usual shape is looked for further away:
-   on the other leads, if two of them show it, else on the same.
+   on the other leads, if half of them, two at least, show it at one instant, else on the same.
 4. The marks of the other leads, less their offsets, are averaged with that of the lead that is timed, each by its
    error. A lead that says something else is left out.
 

@@ -123,9 +123,7 @@ def armed_share_conducted(runs: Sequence[RecordRun]) -> float:
     """Give how many percent of the beats that count and are not ventricular were armed."""
     there = total = 0
     for run in runs:
-        beats = read_record(run.job.path).beats
-        assert beats is not None
-        symbols = dict(zip(beats.sample.tolist(), beats.symbols, strict=True))
+        symbols = _symbols(run.job.path)
         conducted = np.array(
             [symbols[round(sample)] not in VENTRICULAR for sample in run.confirmed.beat_sample.tolist()]
         )

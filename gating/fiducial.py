@@ -7,7 +7,7 @@ Theory of operation
    Where a P wave or an artifact opened, the QRS itself comes later: what is further off counts if it is far greater.
 2. `crest` is the extremum of that wave, smoothed as it is, under a further moving mean of 24 ms: the middle between two
    instants of the same height on its flanks, 24 ms apart. A top is flat and moves with noise and with a slant of the ST
-   segment; flanks are steep. It is also where annotators put their marks: see gating/README.md, where the extremum and
+   segment; flanks are steep. It is also where annotators put their marks: see docs/r-peaks.md, where the extremum and
    the crest of the signal itself stand beside R as told.
    `broad_peak` places a beat that is like no learned shape (`matched_filter`), as a wide one in noise.
 3. Every lead learns how far its own mark lies behind that of the reference lead (`OFFSET`). When the reference may not
@@ -111,17 +111,19 @@ def crest(lengths: Lengths, signals: Signals, k: int, r: float, now: int) -> flo
     last = min(reach, now - delay - centre - whole - 1)
     side = 1.0 if wave[k, W_SMOOTH, (centre + delay) & mask] >= _foot(lengths, signals, k, centre, now) else -1.0
     best, at, before, after, previous = -1e18, -reach, 0.0, 0.0, 0.0
+    first, inner = centre - reach - whole + delay, 0.0
+    for n in range(first, first + 2 * whole + 1):
+        inner += wave[k, W_SMOOTH, n & mask]
     for step in range(-reach, last + 1):
-        first = centre + step - whole + delay
-        total = part * (wave[k, W_SMOOTH, (first - 1) & mask] + wave[k, W_SMOOTH, (first + 2 * whole + 1) & mask])
-        for n in range(first, first + 2 * whole + 1):
-            total += wave[k, W_SMOOTH, n & mask]
-        total *= side
+        following = wave[k, W_SMOOTH, (first + 2 * whole + 1) & mask]
+        total = side * (inner + part * (wave[k, W_SMOOTH, (first - 1) & mask] + following))
         if total > best:
             best, at, before, after = total, step, previous, total
         elif step == at + 1:
             after = total
         previous = total
+        inner += following - wave[k, W_SMOOTH, first & mask]
+        first += 1
     if at in (-reach, last):
         return r
     return centre + at + parabola(before, best, after)

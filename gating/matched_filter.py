@@ -108,15 +108,12 @@ def mark(
     `fit` is filled with the mark in the time of that lead, and its standard error (samples).
     """
     offset = offset_of(usual, timed, reference)
-    sure = lay(lengths, signals, usual, timed, r - offset, LAG_S, now, fit) and fit[ALIKE] >= SURE
-    by = timed
-    if not sure:
+    by = timed  # the lead that places the beat; -1: none
+    if not lay(lengths, signals, usual, timed, r - offset, LAG_S, now, fit) or fit[ALIKE] < SURE:
         by = _elsewhere(lengths, signals, usual, timed, r - offset, now, fit)
-        sure = by >= 0
-    if not sure:
-        by = timed
-        sure = lay(lengths, signals, usual, timed, r - offset, FAR_S, now, fit) and fit[ALIKE] >= SURE_FAR
-    if not sure:
+        if by < 0 and lay(lengths, signals, usual, timed, r - offset, FAR_S, now, fit) and fit[ALIKE] >= SURE_FAR:
+            by = timed
+    if by < 0:
         fit[AT], fit[ALIKE], fit[ERROR] = np.nan, 0.0, UNFITTED_S * lengths.rate_hz
         fit[MARK] = broad_peak(lengths, signals, timed, crest(lengths, signals, timed, r, now), now)
         return False

@@ -48,7 +48,10 @@ ARM_AFTER = 3  # beats that must be known before one may arm
 
 
 class RPeak(NamedTuple):
-    """One R-peak at one stage. A confirmed one is final; the number stays the same through all stages."""
+    """One R-peak at one stage. A confirmed one is final; the number stays the same through all stages.
+
+    `r_at_ns` is that of the extremum while provisional, and that of the crest (`fiducial`) once confirmed.
+    """
 
     number: int
     stage: Stage

@@ -28,6 +28,7 @@ from simulators.ecg import LEADS, EcgSignal
 from simulators.heart import true_beats
 from simulators.io.scenarios import load_scenario
 from simulators.scenario import Box, EcgStory, Scenario, reseeded
+from training.beat_kinds import VENTRICULAR
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -42,7 +43,6 @@ HELD_OUT = os.environ.get("DIASTOLE_HELD_OUT")
 RATE_HZ = 1000.0  # of simulated hearts
 SIMULATED_S = 30.0 if QUICK else 120.0  # the noise of `noise_stress` stays on for so long
 HALF_SHAPE, LAGS = 45, range(-20, 21)  # samples of a shape on either side of its R, and where it is laid
-VENTRICULAR = frozenset("VE")
 SETTLED_S = 15.0  # of a simulated heart, from which beats count
 RHYTHMS = ("steady", "fast", "rsa", "af", "pvc")
 SEEDS = (1,) if QUICK else (1, 2, 3)

@@ -46,7 +46,7 @@ from gating.qrs import (
     SWING,
     WORST_REJECTED,
     Usual,
-    likeness,
+    likenesses,
     log_ratio,
 )
 
@@ -99,8 +99,7 @@ def measure_lead(
     out[F_RISE] = log_ratio(rise, leads[k, RISE])
     out[F_FALL] = log_ratio(fall, leads[k, FALL])
     out[F_SWING] = log_ratio(swing, usual_swing)
-    out[F_LIKENESS] = likeness(lengths, signals, usual, 0, k, r, now)
-    out[F_OTHER_LIKENESS] = likeness(lengths, signals, usual, 1, k, r, now)
+    out[F_LIKENESS], out[F_OTHER_LIKENESS] = likenesses(lengths, signals, usual, 0, 1, k, r, now)
     out[F_QUIET] = log_ratio(_quiet_before(lengths, signals, k, opened), usual_energy)
     out[F_ROUGHNESS] = log_ratio(20.0 * _roughness(lengths, signals, k, start), usual_swing)
     out[F_STEP] = log_ratio(_step(lengths, signals, k, start, now) + 0.02 * usual_swing, usual_swing)

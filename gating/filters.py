@@ -24,6 +24,7 @@ MEMORY_S = 5.0
 WEIGHT = 0  # column of a lead's memory (`qrs`): what its energy counts in the strength
 (SMOOTH, ENERGY, SLOPE, RAW) = range(4)  # rows of `wave`
 (SMOOTH_SUM, NEW_SUM, OLD_SUM, SIZE_SUM) = range(4)  # columns of `sums`
+NEVER_NEGATIVE = 2**31 - 1  # a mask that was masked with it: the compiler sees that no index counts from the end
 
 
 class Lengths(NamedTuple):
@@ -84,32 +85,45 @@ def begin(lengths: Lengths, signals: Signals, first: Floats) -> None:
         signals.sums[k, OLD_SUM] = value * lengths.slope
 
 
-@inlined
-def filter_sample(lengths: Lengths, wave: Floats, sums: Floats, leads: Floats, n: int, sample: Floats) -> float:
-    """Filter sample number n of all leads, and fuse their energies by the leads' weights; gives the strength."""
-    mask = lengths.mask
-    here = n & mask
-    smooth_end, new_end = (n - lengths.smooth) & mask, (n - lengths.slope) & mask
-    old_end, size_end = (n - 2 * lengths.slope) & mask, (n - lengths.energy) & mask
-    per_smooth = 1.0 / (NANOVOLTS * lengths.smooth)
-    per_energy = 1.0 / (NANOVOLTS * lengths.slope * lengths.energy)
-    strength = 0.0
-    for k in range(sample.shape[0]):
-        value = np.rint(sample[k] * NANOVOLTS)
-        middle = wave[k, RAW, new_end]
-        smooth_sum = sums[k, SMOOTH_SUM] + value - wave[k, RAW, smooth_end]
-        new_sum = sums[k, NEW_SUM] + value - middle
-        old_sum = sums[k, OLD_SUM] + middle - wave[k, RAW, old_end]
-        difference = new_sum - old_sum
-        size_sum = sums[k, SIZE_SUM] + abs(difference) - abs(wave[k, SLOPE, size_end])
+@kernel
+def filter_ahead(lengths: Lengths, signals: Signals, n: int, samples: Floats, first: int, last: int) -> None:
+    """Filter the samples [first, last) of a piece [sample, lead], of which the first has number n.
+
+    Lead by lead, so that the sums stay in registers. They are exact: nothing depends on how many come at once.
+    """
+    wave, sums = signals.wave, signals.sums
+    mask = lengths.mask & NEVER_NEGATIVE
+    smooth, slope, energy = lengths.smooth, lengths.slope, lengths.energy
+    per_smooth = 1.0 / (NANOVOLTS * smooth)
+    per_energy = 1.0 / (NANOVOLTS * slope * energy)
+    for k in range(samples.shape[1]):
+        smooth_sum, size_sum = sums[k, SMOOTH_SUM], sums[k, SIZE_SUM]
+        new_sum, old_sum = sums[k, NEW_SUM], sums[k, OLD_SUM]
+        for i in range(first, last):
+            at = n + i - first
+            here = at & mask
+            value = np.rint(samples[i, k] * NANOVOLTS)
+            middle = wave[k, RAW, (at - slope) & mask]
+            smooth_sum += value - wave[k, RAW, (at - smooth) & mask]
+            new_sum += value - middle
+            old_sum += middle - wave[k, RAW, (at - 2 * slope) & mask]
+            difference = new_sum - old_sum
+            size_sum += abs(difference) - abs(wave[k, SLOPE, (at - energy) & mask])
+            wave[k, RAW, here] = value
+            wave[k, SLOPE, here] = difference
+            wave[k, SMOOTH, here] = smooth_sum * per_smooth
+            wave[k, ENERGY, here] = size_sum * per_energy
         sums[k, SMOOTH_SUM], sums[k, NEW_SUM] = smooth_sum, new_sum
         sums[k, OLD_SUM], sums[k, SIZE_SUM] = old_sum, size_sum
-        wave[k, RAW, here] = value
-        wave[k, SLOPE, here] = difference
-        energy = size_sum * per_energy
-        wave[k, SMOOTH, here] = smooth_sum * per_smooth
-        wave[k, ENERGY, here] = energy
-        strength += leads[k, WEIGHT] * energy
+
+
+@inlined
+def fuse(signals: Signals, leads: Floats, place: int) -> float:
+    """Fuse the energies of all leads by their weights into the strength at a place of the memory; gives it."""
+    strength = 0.0
+    for k in range(leads.shape[0]):
+        strength += leads[k, WEIGHT] * signals.wave[k, ENERGY, place]
+    signals.strength[place] = strength
     return strength
 
 
@@ -117,10 +131,7 @@ def filter_sample(lengths: Lengths, wave: Floats, sums: Floats, leads: Floats, n
 def fuse_again(lengths: Lengths, signals: Signals, leads: Floats, first: int, last: int) -> None:
     """Fuse the energies of the samples [first, last) with other weights."""
     for n in range(max(first, last - lengths.mask), last):
-        strength = 0.0
-        for k in range(leads.shape[0]):
-            strength += leads[k, WEIGHT] * signals.wave[k, ENERGY, n & lengths.mask]
-        signals.strength[n & lengths.mask] = strength
+        fuse(signals, leads, n & lengths.mask)
 
 
 @kernel

@@ -42,8 +42,9 @@ class Judge:
 
     @property
     def units(self) -> int:
-        """Give the number of units of the largest network, in both layers together."""
-        return max(len(net.first_bias) + len(net.second_bias) for net in (self.confirm, self.provisional, self.trust))
+        """Give the number of figures and units of the largest network, all layers together."""
+        nets = (self.confirm, self.provisional, self.trust)
+        return max(len(net.mean) + len(net.first_bias) + len(net.second_bias) for net in nets)
 
 
 class NetworkNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,25 +100,39 @@ def network_of(numbers: NetworkNumbers, figures: Sequence[str]) -> Network:
 @inlined
 def log_odds(network: Network, figures: Floats, units: Floats) -> float:
     """Give the log odds of the network for these figures; `units` [Judge.units] is for scratch."""
-    first, second, last = network.first, network.second, network.last
-    hidden, more = units[: first.shape[1]], units[first.shape[1] : first.shape[1] + second.shape[1]]
-    assign(hidden, network.first_bias)
-    assign(more, network.second_bias)
-    for j in range(first.shape[0]):
+    count, more = network.first.shape[0], network.first.shape[0] + network.first.shape[1]
+    last = network.last.shape[0]
+    held, hidden, deeper = units[:count], units[count:more], units[more : more + last]
+    for j in range(count):
         value = (figures[j] - network.mean[j]) * network.scale[j]
-        value = min(max(value, -WIDEST), WIDEST)
-        for i in range(first.shape[1]):
-            hidden[i] += value * first[j, i]
-    for j in range(first.shape[1]):
-        value = hidden[j]
-        if value > 0.0:
-            for i in range(second.shape[1]):
-                more[i] += value * second[j, i]
+        held[j] = min(max(value, -WIDEST), WIDEST)
+    _layer(network.first, network.first_bias, held, hidden)
+    _layer(network.second, network.second_bias, hidden, deeper)
     odds = network.last_bias[0]
-    for i in range(second.shape[1]):
-        if more[i] > 0.0:
-            odds += more[i] * last[i]
+    for i in range(last):
+        odds += deeper[i] * network.last[i]
     return odds
+
+
+@inlined
+def _layer(weights: Floats, bias: Floats, values: Floats, units: Floats) -> None:
+    """Fill `units` with the rectified sums of the values by their weights [value, unit].
+
+    Four values at once, for the sums then stay in registers; each sum goes from the first value to the last all the
+    same, so that its digits do not depend on it.
+    """
+    assign(units, bias)
+    whole = values.shape[0] // 4 * 4
+    for j in range(0, whole, 4):
+        a, b, c, d = values[j], values[j + 1], values[j + 2], values[j + 3]
+        for i in range(units.shape[0]):
+            one = units[i] + a * weights[j, i] + b * weights[j + 1, i]
+            units[i] = one + c * weights[j + 2, i] + d * weights[j + 3, i]
+    for j in range(whole, values.shape[0]):
+        for i in range(units.shape[0]):
+            units[i] += values[j] * weights[j, i]
+    for i in range(units.shape[0]):
+        units[i] = max(units[i], 0.0)
 
 
 @inlined

@@ -62,8 +62,8 @@ from gating.qrs import (
     Usual,
     approach,
     forget_rhythm,
-    fused_likeness,
-    likeness,
+    fused_likenesses,
+    likenesses,
     log_ratio,
     quantile,
     weigh,
@@ -177,8 +177,7 @@ def remember(
     _copy(usual, before)
     previous = beat[LAST_R]
     _learn_rhythm(lengths, signals, usual, opened, r, figures)
-    alike = fused_likeness(lengths, signals, usual, 0, r, now)
-    other = fused_likeness(lengths, signals, usual, 1, r, now)
+    alike, other = fused_likenesses(lengths, signals, usual, 0, 1, r, now)
     strange = beat[BEATS_KNOWN] >= 2.0 and alike < ALIKE_LEAST and (other > alike or other == 0.0)
     beat[STRANGE] = beat[STRANGE] + 1.0 if strange else 0.0
     swap = beat[STRANGE] >= STRANGE_MOST
@@ -334,8 +333,7 @@ def _learn_shape(
 ) -> None:
     """Learn the shape of one lead: the usual one, or the other one where the beat was strange."""
     if usual.beat[BEATS_KNOWN] > 3.0:
-        alike = likeness(lengths, signals, usual, 0, k, r, now)
-        other = likeness(lengths, signals, usual, 1, k, r, now)
+        alike, other = likenesses(lengths, signals, usual, 0, 1, k, r, now)
         usual.leads[k, ALIKE] += 0.12 * (max(alike, 0.7 * other) - usual.leads[k, ALIKE])
     start = SHAPES + POINTS if strange else SHAPES
     share = (1.0 if first else 0.4) if strange else (0.5 if usual.beat[BEATS_KNOWN] <= 2.0 else 0.15)

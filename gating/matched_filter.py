@@ -8,9 +8,11 @@ Theory of operation
 2. The shape could creep over hours; so the mean distance between the crest of the wave (`fiducial`) and the fit is
    learned (`ANCHOR`) and added: in the long run a mark is the crest, beat by beat it is the fit.
 3. Where the extremum is not the QRS's own, for an artifact stands higher, the usual shape is looked for further away:
-   on the other leads, if half of them, two at least, show it at one instant, else on the same.
+   on the other leads, if half of them, two at least, show it at one instant, else on the same. So it is too where the
+   lead that is timed shows something like its QRS, and no two others do near it.
 4. The marks of the other leads, less their offsets, are averaged with that of the lead that is timed, each by its
-   error. A lead that says something else is left out.
+   error. A lead that says something else is left out: than the lead that is timed where there are two, than the median
+   of all marks where there are more.
 
 Reference: the fit is the matched filter, whose timing error is noise over the root of the summed squared slope, the
 Cramer-Rao bound for a known shape in white noise (Kay 1993, Estimation Theory, example 3.14). Our deviations:
@@ -33,6 +35,8 @@ SLANT = 0.3  # of the slant of a signal is taken for wander; all of it would hid
 LAG_S, FAR_S = 0.008, 0.060  # as far as the fit is looked for around the extremum, and where it is not there
 AGREES, SURE, SURE_FAR = 0.85, 0.95, 0.93
 LEAST_SURE = 2  # leads, to place a beat without the lead that is timed
+APART = 2.0  # times both errors: marks that are further from the middle one are left out
+LEAST_VOTES = 3  # leads, to overrule it: of two, the one that is timed is right more often
 CREEP_S = 0.004  # a crest further from the fit teaches nothing
 SAME_S = 0.004  # other leads that place the beat further away are left out
 COLOURED = 1.6
@@ -43,6 +47,7 @@ UNFITTED_S = 0.004  # stated error of a beat that is like no shape
 MOST_SHAPES, MOST_MARKS = 24.0, 100.0  # so many beats make the shape, and the distance to its crest
 GIVES_WAY = 0.9  # how much of a shape is left by a beat that it does not fit
 (MARK, AT, ALIKE, ERROR) = range(4)  # places of `fit`: the mark, where the shape lies, how alike, error (samples)
+MARKS = 4  # from there, for each lead: its mark, its error, and with what lies between the leads
 
 
 @inlined
@@ -117,21 +122,61 @@ def mark(
         fit[AT], fit[ALIKE], fit[ERROR] = np.nan, 0.0, UNFITTED_S * lengths.rate_hz
         fit[MARK] = broad_peak(lengths, signals, timed, crest(lengths, signals, timed, r, now), now)
         return False
-    own, error = fit[MARK], fit[ERROR] + (BETWEEN_S * lengths.rate_hz if by != timed else 0.0)
-    total = 1.0 / (error * error)
-    sum_of, variance = total * own, total
+    told = _tell(lengths, signals, usual, timed, by, now, fit)
+    if by == timed and told < LEAST_VOTES:
+        by = _elsewhere(lengths, signals, usual, timed, r - offset, now, fit)
+        if by >= 0 and abs(fit[MARK] - fit[MARKS]) >= SAME_S * lengths.rate_hz:
+            told = _tell(lengths, signals, usual, timed, by, now, fit)
+    _vote(fit, told, SAME_S * lengths.rate_hz)
+    fit[MARK] += offset
+    return True
+
+
+@inlined
+def _tell(lengths: Lengths, signals: Signals, usual: Usual, timed: int, by: int, now: int, fit: Floats) -> int:
+    """Note in `fit` the mark that lead `by` has laid there, then those of the other leads near it; gives how many.
+
+    Of each: the mark, its error, and that with what lies between the leads. One that is not timed takes part only
+    where its shape is seen; the lead that is timed, where it was overruled, does not.
+    """
+    between = BETWEEN_S * lengths.rate_hz
+    own, error, told = fit[MARK], fit[ERROR] + (between if by != timed else 0.0), 1
+    fit[MARKS], fit[MARKS + 1], fit[MARKS + 2] = own, error, error
     for k in range(usual.leads.shape[0]):
         if k in (timed, by) or usual.leads[k, TRUSTED] == 0.0:
             continue
-        if not lay(lengths, signals, usual, k, own, LAG_S, now, fit) or fit[ALIKE] < AGREES:
-            continue
-        if abs(fit[MARK] - own) < SAME_S * lengths.rate_hz:
-            error_there = fit[ERROR] + BETWEEN_S * lengths.rate_hz
-            weight = 1.0 / (error_there * error_there)
-            total, sum_of = total + weight, sum_of + weight * fit[MARK]
-            variance += weight * weight * fit[ERROR] * fit[ERROR]
-    fit[MARK], fit[ERROR] = sum_of / total + offset, max(math.sqrt(variance) / total, SHARED * error)
-    return True
+        if lay(lengths, signals, usual, k, own, LAG_S, now, fit) and fit[ALIKE] >= AGREES:
+            there = MARKS + 3 * told
+            fit[there], fit[there + 1], fit[there + 2] = fit[MARK], fit[ERROR], fit[ERROR] + between
+            told += 1
+    return told
+
+
+@inlined
+def _vote(fit: Floats, told: int, same: float) -> None:
+    """Average the marks of `told` leads in `fit`, by their errors (samples): those that agree with the middle one."""
+    middle = MARKS if told < LEAST_VOTES else _median(fit, told)
+    total, sum_of, variance = 0.0, 0.0, 0.0
+    for i in range(MARKS, MARKS + 3 * told, 3):
+        apart = abs(fit[i] - fit[middle])
+        if apart < same and (told < LEAST_VOTES or apart <= APART * (fit[i + 2] + fit[middle + 2])):
+            weight = 1.0 / (fit[i + 2] * fit[i + 2])
+            total, sum_of = total + weight, sum_of + weight * fit[i]
+            variance += weight * weight * fit[i + 1] * fit[i + 1]
+    fit[MARK], fit[ERROR] = sum_of / total, max(math.sqrt(variance) / total, SHARED * fit[MARKS + 1])
+
+
+@inlined
+def _median(fit: Floats, told: int) -> int:
+    """Find the middle one of the marks of `told` leads in `fit`."""
+    for i in range(MARKS, MARKS + 3 * told, 3):
+        less, not_more = 0, 0
+        for j in range(MARKS, MARKS + 3 * told, 3):
+            less += fit[j] < fit[i]
+            not_more += fit[j] <= fit[i]
+        if 2 * less <= told <= 2 * not_more:
+            return i
+    return MARKS
 
 
 @kernel
@@ -143,9 +188,12 @@ def _elsewhere(lengths: Lengths, signals: Signals, usual: Usual, timed: int, r: 
     best, alike, mark_there = -1, SURE, 0.0
     others, agree = 0, 1
     for k in range(usual.leads.shape[0]):
+        others += k != timed and usual.leads[k, TRUSTED] != 0.0
+    if others < LEAST_SURE:
+        return -1
+    for k in range(usual.leads.shape[0]):
         if k == timed or usual.leads[k, TRUSTED] == 0.0:
             continue
-        others += 1
         if lay(lengths, signals, usual, k, r, FAR_S, now, fit) and fit[ALIKE] >= alike:
             best, alike, mark_there = k, fit[ALIKE], fit[MARK]
     if best < 0:

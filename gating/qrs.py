@@ -151,48 +151,81 @@ def weigh(lengths: Lengths, wave: Floats, leads: Floats, newest: int) -> None:
 
 
 @inlined
-def likeness_at(
-    mask: int, wave: Floats, leads: Floats, steps: Integers, k: int, first: int, centre: int, now: int
-) -> float:
-    """Give the correlation of lead k around a sample with a shape in `leads`, as far as known; 0 below 10 points."""
-    n, sx, sy, sxx, syy, sxy = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+def _likenesses_at(
+    mask: int, wave: Floats, leads: Floats, steps: Integers, k: int, first: int, second: int, centre: int, now: int
+) -> tuple[float, float]:
+    """Give the correlations of lead k around a sample with two shapes in `leads`, as far as known; 0 of < 10 points."""
+    n, sx, sxx = 0, 0.0, 0.0
+    sy, syy, sxy, sz, szz, sxz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for j in range(POINTS):
         place = centre + steps[len(LAGS) + j]
         if place > now:
             break
-        x, y = wave[k, W_SMOOTH, place & mask], leads[k, first + j]
+        x, y, z = wave[k, W_SMOOTH, place & mask], leads[k, first + j], leads[k, second + j]
         n += 1
-        sx += x
-        sy += y
-        sxx += x * x
-        syy += y * y
-        sxy += x * y
+        sx, sxx = sx + x, sxx + x * x
+        sy, syy, sxy = sy + y, syy + y * y, sxy + x * y
+        sz, szz, sxz = sz + z, szz + z * z, sxz + x * z
     if n < 10:
-        return 0.0
-    power = (sxx - sx * sx / n) * (syy - sy * sy / n)
-    return (sxy - sx * sy / n) / math.sqrt(power) if power > 0.0 else 0.0
+        return 0.0, 0.0
+    power = sxx - sx * sx / n
+    return _correlation(power, syy - sy * sy / n, sxy - sx * sy / n), _correlation(
+        power, szz - sz * sz / n, sxz - sx * sz / n
+    )
 
 
 @inlined
-def likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, k: int, r: float, now: int) -> float:
-    """Give the best correlation of lead k with its usual (0), other (1) or mistaken (2) shape within 8 ms of r."""
-    best, centre, first = -1.0, int(r + 0.5) + lengths.smooth_delay, SHAPES + which * POINTS
-    wave, leads, steps = signals.wave, usual.leads, usual.steps
+def _correlation(power: float, other_power: float, common: float) -> float:
+    """Give a correlation from two powers and what they have in common; 0 where there is none."""
+    both = power * other_power
+    return common / math.sqrt(both) if both > 0.0 else 0.0
+
+
+@inlined
+def likenesses(
+    lengths: Lengths, signals: Signals, usual: Usual, one: int, two: int, k: int, r: float, now: int
+) -> tuple[float, float]:
+    """Give the best correlations of lead k with two shapes: usual (0), other (1), mistaken (2); within 8 ms of r.
+
+    Both in one pass over the samples, which is what takes the time. A shape that was never learnt is like nothing: 0.
+    """
+    centre, wave, leads, steps = int(r + 0.5) + lengths.smooth_delay, signals.wave, usual.leads, usual.steps
+    at_one, at_two = SHAPES + one * POINTS, SHAPES + two * POINTS
+    # what was learnt has its peak in the middle
+    best = -1.0 if leads[k, at_one + POINTS // 2] != 0.0 else 0.0
+    second = -1.0 if leads[k, at_two + POINTS // 2] != 0.0 else 0.0
+    seek_best, seek_second = best < 0.0, second < 0.0
     for i in range(len(LAGS)):
-        best = max(best, likeness_at(lengths.mask, wave, leads, steps, k, first, centre + steps[i], now))
-        if best > ALIKE_ENOUGH:
+        if not (seek_best or seek_second):
             break
-    return best
+        here, there = _likenesses_at(lengths.mask, wave, leads, steps, k, at_one, at_two, centre + steps[i], now)
+        if seek_best:
+            best = max(best, here)
+        if seek_second:
+            second = max(second, there)
+        seek_best, seek_second = seek_best and best <= ALIKE_ENOUGH, seek_second and second <= ALIKE_ENOUGH
+    return best, second
+
+
+@kernel
+def fused_likenesses(
+    lengths: Lengths, signals: Signals, usual: Usual, one: int, two: int, r: float, now: int
+) -> tuple[float, float]:
+    """Give the likenesses of all leads to two shapes, by their shares, see `likenesses`."""
+    first, second = 0.0, 0.0
+    for k in range(usual.leads.shape[0]):
+        share = usual.leads[k, SHARE]
+        if share > 0.0:
+            here, there = likenesses(lengths, signals, usual, one, two, k, r, now)
+            first, second = first + share * here, second + share * there
+    return first, second
 
 
 @kernel
 def fused_likeness(lengths: Lengths, signals: Signals, usual: Usual, which: int, r: float, now: int) -> float:
-    """Give the likeness of all leads to the usual (0), the other (1) or the mistaken (2) shape, by their shares."""
-    total = 0.0
-    for k in range(usual.leads.shape[0]):
-        if usual.leads[k, SHARE] > 0.0:
-            total += usual.leads[k, SHARE] * likeness(lengths, signals, usual, which, k, r, now)
-    return total
+    """Give the likeness of all leads to one shape, by their shares."""
+    alike, _ = fused_likenesses(lengths, signals, usual, which, which, r, now)
+    return alike
 
 
 @kernel

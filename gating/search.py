@@ -8,7 +8,7 @@ import numpy as np
 
 from gating.fiducial import RISING, offset_of, peak, timed_lead
 from gating.figures import F_EARLY, F_ENERGY, measure, measure_trust, note_decision
-from gating.filters import Floats, Integers, begin, filter_sample
+from gating.filters import NEVER_NEGATIVE, Floats, Integers, begin, filter_ahead, fuse
 from gating.judge import Network, log_odds, probability
 from gating.kernel import inlined, kernel
 from gating.learning import learn_levels, remember
@@ -61,6 +61,7 @@ RISE = 1.4  # over the least strength since the last candidate: what falls off o
 RISING_STEP_S = 0.001  # while it rises, a candidate is looked at so often
 STEP_S = 0.004
 WEIGH_S = 0.050  # the leads are weighed so often
+AHEAD = 64  # samples are filtered together before they are searched; they bring no more words than that
 LOOKS_S = (0.003, 0.010, 0.017, 0.024)  # after the peak: when a candidate may be told as provisional
 LOOKS_ODDS = (2.0, 1.0, 0.3, -0.7)  # and how sure the judge must be
 EARLY, EARLY_LESS = 0.8, 0.6  # of the usual RR: a premature beat must be known soon, so less is enough
@@ -95,46 +96,65 @@ def advance(
     Gives the sample up to which it came (earlier than `last` when the events filled their arrays), the number of
     events, and the number of rows.
     """
-    place, low, signals, lengths = track.place, track.low, track.signals, track.lengths
-    wave, sums, strengths, at_ns = signals.wave, signals.sums, signals.strength, signals.at_ns
-    leads = track.usual.leads
+    place, signals, lengths, leads = track.place, track.signals, track.lengths, track.usual.leads
+    mask = lengths.mask & NEVER_NEGATIVE
+    if place[BEGUN] == 0 and first < last:
+        begin(lengths, signals, samples[first])
+        place[BEGUN] = 1
     weigh_every, events = max(1, int(WEIGH_S * lengths.rate_hz)), 0
-    for i in range(first, last):
-        n = place[NEXT]
-        if place[BEGUN] == 0:
-            begin(lengths, signals, samples[i])
-            place[BEGUN] = 1
-        strength = filter_sample(lengths, wave, sums, leads, n, samples[i])
-        strengths[n & lengths.mask] = strength
-        at_ns[n & lengths.mask] = first_at_ns + np.int64(np.rint((before + i) * period_ns))
-        place[NEXT] = n + 1
-        if n % weigh_every == 0 and place[LEARNED] == 1:
-            weigh(lengths, wave, leads, n)
-        if place[SEARCHED] == n and _is_idle(place, low, strength, n):
-            place[SEARCHED] = n + 1
-            continue
-        while place[SEARCHED] <= n:
-            at = place[SEARCHED]
-            place[SEARCHED] = at + 1
-            events, row_count = _search(
-                track, confirm, provisional, trust, limits, at, integers, floats, events, rows, row_count
-            )
-        if events > integers.shape[0] - 4:
-            return i + 1, events, row_count
+    weigh_next = (place[NEXT] + weigh_every - 1) // weigh_every * weigh_every
+    for ahead in range(first, last, AHEAD):
+        if events > integers.shape[0] - AHEAD:
+            return ahead, events, row_count
+        i, end = ahead, min(ahead + AHEAD, last)
+        filter_ahead(lengths, signals, place[NEXT], samples, ahead, end)
+        while i < end:
+            i += _pass_idle(track, i, min(end, i + weigh_next - place[NEXT]), first_at_ns, period_ns, before)
+            if i == end:
+                break
+            n = place[NEXT]
+            fuse(signals, leads, n & mask)
+            signals.at_ns[n & mask] = first_at_ns + np.int64(np.rint((before + i) * period_ns))
+            i, place[NEXT] = i + 1, n + 1
+            if n == weigh_next:
+                weigh_next = n + weigh_every
+                if place[LEARNED] == 1:
+                    weigh(lengths, signals.wave, leads, n)
+            while place[SEARCHED] <= n:
+                at = place[SEARCHED]
+                place[SEARCHED] = at + 1
+                events, row_count = _search(
+                    track, confirm, provisional, trust, limits, at, integers, floats, events, rows, row_count
+                )
     return last, events, row_count
 
 
 @inlined
-def _is_idle(place: Integers, low: Floats, strength: float, n: int) -> bool:
-    """Tell whether `_search` would do nothing with sample number n but note a lower strength; then note it."""
-    if place[LEARNED] == 0:
-        return False
-    if place[OPENED] != NO_CANDIDATE:
-        return n < place[LOOK]
-    if n < place[BLIND] or (n < low[PATIENT_UNTIL] and (strength < OPENING or strength < RISE * low[LOW])):
-        low[LOW] = min(low[LOW], strength)
-        return True
-    return False
+def _pass_idle(track: Track, first: int, last: int, first_at_ns: int, period_ns: float, before: int) -> int:
+    """Take those of the samples [first, last), filtered already, with which `_search` would do nothing; gives how many.
+
+    A candidate that rests waits for its next look. Without one, a sample is idle if it may not open one; then it would
+    only be noted if it is the lowest.
+    """
+    place, low, signals, leads = track.place, track.low, track.signals, track.usual.leads
+    mask, n = track.lengths.mask & NEVER_NEGATIVE, place[NEXT]
+    if place[LEARNED] == 0 or place[SEARCHED] != n:
+        return 0
+    resting, blind, patient_until = place[OPENED] != NO_CANDIDATE, place[BLIND], low[PATIENT_UNTIL]
+    lowest, i = low[LOW], first
+    if resting:
+        last = min(last, first + max(0, place[LOOK] - n))
+    while i < last:
+        strength = fuse(signals, leads, n & mask)
+        if not resting:
+            if n >= blind and (n >= patient_until or (strength >= OPENING and strength >= RISE * lowest)):
+                break
+            lowest = min(lowest, strength)
+        signals.at_ns[n & mask] = first_at_ns + np.int64(np.rint((before + i) * period_ns))
+        i, n = i + 1, n + 1
+    low[LOW] = lowest
+    place[NEXT] = place[SEARCHED] = n
+    return i - first
 
 
 @inlined

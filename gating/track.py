@@ -22,6 +22,7 @@ from gating.qrs import (
     usual_for,
     weigh,
 )
+from gating.units import NS_PER_S
 
 UNKNOWN_OFFSET_S = 0.020
 LEFT_S = 0.25  # what a lead said before it fell is not believed
@@ -32,10 +33,10 @@ NO_CANDIDATE = -1
 PLACES = 13
 (LOW, PATIENT_UNTIL) = range(2)
 (CONFIRM_S, REFRACTORY_S, LEARN_S) = range(3)  # of the limits
-(E_STAGE, E_NUMBER, E_LEAD, E_R_AT, E_DECIDED_AT, E_KNOWN) = range(6)
-EVENT_INTEGERS = 6
-(E_ERROR_S, E_CONFIDENCE, E_TRUST, E_R) = range(4)
-EVENT_FLOATS = 4
+(E_STAGE, E_NUMBER, E_LEAD, E_R_AT, E_ERROR, E_DECIDED_AT, E_KNOWN) = range(7)
+EVENT_INTEGERS = 7
+(E_CONFIDENCE, E_TRUST) = range(2)
+EVENT_FLOATS = 2
 PROVISIONAL, CONFIRMED, WITHDRAWN = range(3)
 # a row of the training: TRUST_FIGURES, then r, now, kind, odds, opened
 (ROW_R, ROW_NOW, ROW_KIND, ROW_ODDS, ROW_OPENED) = range(TRUST_COUNT, TRUST_COUNT + 5)
@@ -100,10 +101,10 @@ def event(
         r -= offset_of(usual, timed, place[REFERENCE])
     integers[events, E_STAGE], integers[events, E_NUMBER], integers[events, E_LEAD] = stage, place[NUMBER], timed
     integers[events, E_R_AT] = time_ns(track.lengths, track.signals, r, newest)
+    integers[events, E_ERROR] = np.int64(np.rint(error_s * NS_PER_S))
     integers[events, E_DECIDED_AT] = track.signals.at_ns[newest & track.lengths.mask]
     integers[events, E_KNOWN] = np.int64(usual.beat[BEATS_KNOWN])
-    floats[events, E_ERROR_S], floats[events, E_CONFIDENCE] = error_s, confidence
-    floats[events, E_TRUST], floats[events, E_R] = trust, r
+    floats[events, E_CONFIDENCE], floats[events, E_TRUST] = confidence, trust
     return events + 1
 
 

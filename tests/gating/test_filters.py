@@ -12,7 +12,8 @@ from gating.filters import (
     Lengths,
     Signals,
     begin,
-    filter_sample,
+    filter_ahead,
+    fuse,
     fuse_again,
     lengths_for,
     parabola,
@@ -24,15 +25,19 @@ RATES_HZ = [100.0, 250.0, 360.0, 500.0, 1000.0, 2000.0]
 
 
 def _filtered(x: np.ndarray, rate_hz: float, weights: tuple[float, ...]) -> tuple[Lengths, Signals, np.ndarray]:
-    """Filter a signal [sample, lead] as the search does."""
+    """Filter a signal [sample, lead] as the search does, in runs of 1 to 64 samples."""
     lengths = lengths_for(rate_hz)
     signals = signals_for(lengths, x.shape[1])
     leads = np.zeros((x.shape[1], WEIGHT + 1))
     leads[:, WEIGHT] = weights
     begin(lengths, signals, x[0])
-    for n, sample in enumerate(x):
-        signals.strength[n & lengths.mask] = filter_sample(lengths, signals.wave, signals.sums, leads, n, sample)
-        signals.at_ns[n & lengths.mask] = round(1e9 * n / rate_hz)
+    runs = np.random.default_rng(2).integers(1, 65, len(x))
+    ends = [*np.cumsum(runs)[np.cumsum(runs) < len(x)].tolist(), len(x)]
+    for first, end in zip([0, *ends[:-1]], ends, strict=True):
+        filter_ahead(lengths, signals, first, x, first, end)
+        for n in range(first, end):
+            fuse(signals, leads, n & lengths.mask)
+            signals.at_ns[n & lengths.mask] = round(1e9 * n / rate_hz)
     return lengths, signals, leads
 
 

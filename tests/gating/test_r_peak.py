@@ -6,6 +6,7 @@ import pytest
 from gating.io.numbers import read_judge
 from gating.r_peak import RPeakDetector
 from gating.sample_clock import BlockTimes
+from gating.search import AHEAD
 from gating.settings import RPeakSettings
 from tests.gating.stories import LEADS, MS, STEADY, Story, all_errors_ms, confirmed_s, draw, play
 
@@ -44,6 +45,15 @@ def test_the_cut_changes_no_bit() -> None:
     whole = play(story, 16)
     for samples in (1, 7, 500, 4000):
         assert whole == play(story, samples)
+
+
+def test_words_that_do_not_fit_at_once_are_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for two words more than a run of samples may bring, a long block gives the same R-peaks."""
+    story = draw(STEADY, noise_uv=60.0)
+    whole = play(story, 4000)
+    monkeypatch.setattr("gating.r_peak.MOST_EVENTS", AHEAD + 2)
+    assert whole == play(story, 4000)
+    assert len(whole) > 10
 
 
 @pytest.mark.parametrize("rate_hz", [100.0, 192.0, 250.0, 360.0, 1000.0, 2000.0])

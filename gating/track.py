@@ -8,6 +8,7 @@ from gating.fiducial import SEEKS, offset_of, timed_lead
 from gating.figures import COUNT, TRUST_COUNT
 from gating.filters import WEIGHT, Floats, Integers, Lengths, Signals, fuse_again, lengths_for, signals_for, time_ns
 from gating.kernel import assign, inlined, kernel
+from gating.matched_filter import MARKS
 from gating.qrs import (
     BEATS_KNOWN,
     LAST_R,
@@ -55,7 +56,7 @@ class Track(NamedTuple):
     figures: Floats  # scratch: of a candidate
     trust_figures: Floats  # scratch: of a confirmed beat
     seek: Floats  # where `fiducial.peak` came to
-    scratch: Floats
+    scratch: Floats  # of a lead's figures, and of marks
     units: Floats  # scratch: of the networks
 
 
@@ -74,7 +75,7 @@ def track_for(leads: int, rate_hz: float, reference: int, units: int) -> Track:
         figures=np.zeros(COUNT),
         trust_figures=np.zeros(TRUST_COUNT),
         seek=np.full(SEEKS, -1.0),
-        scratch=np.zeros(COUNT),
+        scratch=np.zeros(max(COUNT, MARKS + 3 * leads)),
         units=np.zeros(units),
     )
 

@@ -21,6 +21,7 @@ Integers = NDArray[np.int64]
 NANOVOLTS = 1000.0  # per microvolt
 SMOOTH_S, SLOPE_S, ENERGY_S = 0.008, 0.024, 0.060
 MEMORY_S = 5.0
+AHEAD = 64  # samples are filtered together before they are searched, and bring no more words than that
 WEIGHT = 0  # column of a lead's memory (`qrs`): what its energy counts in the strength
 (SMOOTH, ENERGY, SLOPE, RAW) = range(4)  # rows of `wave`
 (SMOOTH_SUM, NEW_SUM, OLD_SUM, SIZE_SUM) = range(4)  # columns of `sums`
@@ -50,7 +51,7 @@ class Signals(NamedTuple):
 def lengths_for(rate_hz: float) -> Lengths:
     """Give the filters' lengths at a rate."""
     memory = 1
-    while memory < MEMORY_S * rate_hz:
+    while memory < MEMORY_S * rate_hz + AHEAD:
         memory *= 2
     smooth = max(1, round(SMOOTH_S * rate_hz)) | 1
     return Lengths(

@@ -8,7 +8,7 @@ import numpy as np
 
 from gating.fiducial import RISING, offset_of, peak, timed_lead
 from gating.figures import F_EARLY, F_ENERGY, measure, measure_trust, note_decision
-from gating.filters import NEVER_NEGATIVE, Floats, Integers, begin, filter_ahead, fuse
+from gating.filters import AHEAD, NEVER_NEGATIVE, Floats, Integers, begin, filter_ahead, fuse
 from gating.judge import Network, log_odds, probability
 from gating.kernel import inlined, kernel
 from gating.learning import learn_levels, remember
@@ -61,7 +61,6 @@ RISE = 1.4  # over the least strength since the last candidate: what falls off o
 RISING_STEP_S = 0.001  # while it rises, a candidate is looked at so often
 STEP_S = 0.004
 WEIGH_S = 0.050  # the leads are weighed so often
-AHEAD = 64  # samples are filtered together before they are searched; they bring no more words than that
 LOOKS_S = (0.003, 0.010, 0.017, 0.024)  # after the peak: when a candidate may be told as provisional
 LOOKS_ODDS = (2.0, 1.0, 0.3, -0.7)  # and how sure the judge must be
 EARLY, EARLY_LESS = 0.8, 0.6  # of the usual RR: a premature beat must be known soon, so less is enough

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from gating.filters import AHEAD
 from gating.io.numbers import read_judge
 from gating.r_peak import RPeakDetector
 from gating.sample_clock import BlockTimes
-from gating.search import AHEAD
 from gating.settings import RPeakSettings
 from tests.gating.stories import LEADS, MS, STEADY, Story, all_errors_ms, confirmed_s, draw, play
 

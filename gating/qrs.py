@@ -137,11 +137,13 @@ def weigh(lengths: Lengths, wave: Floats, leads: Floats, newest: int) -> None:
         leads[k, WEIGHT] = leads[k, SHARE] = 0.0
         if leads[k, TRUSTED] == 0.0 or leads[k, KNOWN] <= 0.0 or leads[k, ENERGY] <= 0.0:
             continue
-        lately = 0.0
-        for step in range(steps):
-            lately += wave[k, W_ENERGY, (newest - step * lengths.energy) & lengths.mask]
-        around = lately / steps + 0.5 * leads[k, BETWEEN] + 0.01 * leads[k, ENERGY]
-        quality = min(leads[k, ENERGY] / around, 3.0) * max(0.25, leads[k, ALIKE])
+        quality = 1.0  # of the only one
+        if leads.shape[0] > 1:
+            lately = 0.0
+            for step in range(steps):
+                lately += wave[k, W_ENERGY, (newest - step * lengths.energy) & lengths.mask]
+            around = lately / steps + 0.5 * leads[k, BETWEEN] + 0.01 * leads[k, ENERGY]
+            quality = min(leads[k, ENERGY] / around, 3.0) * max(0.25, leads[k, ALIKE])
         leads[k, SHARE] = quality * quality
         total += leads[k, SHARE]
     for k in range(leads.shape[0]):

@@ -42,8 +42,8 @@ from gating.track import CONFIRMED, EVENT_FLOATS, EVENT_INTEGERS, LEARNED, ROW_C
 Stage = Literal["provisional", "confirmed", "withdrawn"]
 STAGES: tuple[Stage, ...] = ("provisional", "confirmed", "withdrawn")
 REFERENCE_LEADS = ("II", "MLII")
-PIECE = 4096  # samples handed on together; the memory is bounded whatever the length of a block
-MOST_EVENTS = 256  # of one piece before the rest of it is taken
+PIECE = 32768  # samples handed on together: memory is bounded, and a call of 50 µs does not count
+MOST_EVENTS = 1024  # of one piece before the rest of it is taken
 ARM_AFTER = 3  # beats that must be known before one may arm
 
 

@@ -106,14 +106,16 @@ def advance(
         if events > integers.shape[0] - AHEAD:
             return ahead, events, row_count
         i, end = ahead, min(ahead + AHEAD, last)
-        filter_ahead(lengths, signals, place[NEXT], samples, ahead, end)
+        n = place[NEXT]
+        filter_ahead(lengths, signals, n, samples, ahead, end)
+        for j in range(ahead, end):
+            signals.at_ns[(n + j - ahead) & mask] = first_at_ns + np.int64(np.rint((before + j) * period_ns))
         while i < end:
-            i += _pass_idle(track, i, min(end, i + weigh_next - place[NEXT]), first_at_ns, period_ns, before)
+            i += _pass_idle(track, min(end - i, weigh_next - place[NEXT]))
             if i == end:
                 break
             n = place[NEXT]
             fuse(signals, leads, n & mask)
-            signals.at_ns[n & mask] = first_at_ns + np.int64(np.rint((before + i) * period_ns))
             i, place[NEXT] = i + 1, n + 1
             if n == weigh_next:
                 weigh_next = n + weigh_every
@@ -129,31 +131,30 @@ def advance(
 
 
 @inlined
-def _pass_idle(track: Track, first: int, last: int, first_at_ns: int, period_ns: float, before: int) -> int:
-    """Take those of the samples [first, last), filtered already, with which `_search` would do nothing; gives how many.
+def _pass_idle(track: Track, most: int) -> int:
+    """Take those of the next samples, filtered already, with which `_search` would do nothing; gives how many.
 
     A candidate that rests waits for its next look. Without one, a sample is idle if it may not open one; then it would
     only be noted if it is the lowest.
     """
     place, low, signals, leads = track.place, track.low, track.signals, track.usual.leads
-    mask, n = track.lengths.mask & NEVER_NEGATIVE, place[NEXT]
-    if place[LEARNED] == 0 or place[SEARCHED] != n:
+    mask, first = track.lengths.mask & NEVER_NEGATIVE, place[NEXT]
+    if place[LEARNED] == 0 or place[SEARCHED] != first:
         return 0
     resting, blind, patient_until = place[OPENED] != NO_CANDIDATE, place[BLIND], low[PATIENT_UNTIL]
-    lowest, i = low[LOW], first
+    lowest, n, last = low[LOW], first, first + most
     if resting:
-        last = min(last, first + max(0, place[LOOK] - n))
-    while i < last:
+        last = min(last, max(first, place[LOOK]))
+    while n < last:
         strength = fuse(signals, leads, n & mask)
         if not resting:
             if n >= blind and (n >= patient_until or (strength >= OPENING and strength >= RISE * lowest)):
                 break
             lowest = min(lowest, strength)
-        signals.at_ns[n & mask] = first_at_ns + np.int64(np.rint((before + i) * period_ns))
-        i, n = i + 1, n + 1
+        n += 1
     low[LOW] = lowest
     place[NEXT] = place[SEARCHED] = n
-    return i - first
+    return n - first
 
 
 @inlined

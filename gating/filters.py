@@ -1,4 +1,4 @@
-"""Causal filters for one stream, sample by sample, and their memory.
+"""Causal filters for one stream, and their memory.
 
 They work on whole nanovolts: sums of whole numbers below 2^53 are exact, so that an answer depends on the samples alone
 and never on how the stream was cut into blocks, and a moving sum carries no rounding error however long it runs. All

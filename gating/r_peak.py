@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-1. `filters` gives each lead `smooth` (for time and shape), `slope` and `energy`, from exact integers, sample by sample.
+1. `filters` gives each lead `smooth` (for time and shape), `slope` and `energy`, from exact integers.
    The leads' energies, each over its own QRS level and weighted by its quality now, make one strength.
 2. Where the strength rises over a low threshold a candidate opens. Its peak is the greater deflection of the lead that
    is timed (`fiducial`).
@@ -42,7 +42,7 @@ from gating.track import CONFIRMED, EVENT_FLOATS, EVENT_INTEGERS, LEARNED, ROW_C
 Stage = Literal["provisional", "confirmed", "withdrawn"]
 STAGES: tuple[Stage, ...] = ("provisional", "confirmed", "withdrawn")
 REFERENCE_LEADS = ("II", "MLII")
-PIECE = 32768  # samples handed on together: memory is bounded, and a call of 50 µs does not count
+PIECE = 32768  # samples handed on together: memory is bounded, and a call of 30 µs does not count
 MOST_EVENTS = 1024  # of one piece before the rest of it is taken
 ARM_AFTER = 3  # beats that must be known before one may arm
 

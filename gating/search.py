@@ -1,7 +1,8 @@
 """The search for R-peaks, compiled: what `r_peak` is about, one sample after the other.
 
-All state stands in the arrays of a `Track`, and sample number n is looked at with nothing but the samples up to it; so
-the answer is the same however the stream was cut. See `r_peak` for the theory.
+All state stands in the arrays of a `Track`, and sample number n is looked at with nothing but the samples up to it,
+though the next ones (`AHEAD`) may be filtered already; so the answer is the same however the stream was cut. See
+`r_peak` for the theory.
 """
 
 import numpy as np

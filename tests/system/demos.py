@@ -174,7 +174,7 @@ def lateness(found: Demo) -> list[str]:
     assert isinstance(inhibits, list)
     reasons = [reason for row in [*inhibits, *held] for reason in row["reasons"]]
     codes = {"expired", "late", "lease", "old-samples", "not-durable", "clock", "table", "other-beat"}
-    # the ECG box is a process of its own: starved, it sends nothing, though no story lets it fall silent
+    # the ECG box is a process of its own: starved, it sends nothing; a story that silences it says why (unplugged, off)
     late = (" late", "no ECG samples for ")
     return [each for each in reasons if each in codes or each.endswith(late[0]) or each.startswith(late[1])]
 
